@@ -1,0 +1,163 @@
+import Foundation
+import GRDB
+public import LinkManager
+
+/// Finished calls and verdicts, kept in an SQLite file.
+///
+/// What an `append` that returned has stored survives the end of the process and of the machine: write-ahead log with a
+/// sync at every commit. A store that cannot be written is not a reason to stop making calls: the trouble is reported
+/// once, the newest entries are kept in memory, and they are written as soon as that works again.
+public actor CallStore {
+  private enum Item: Sendable {
+    case call(CallRecord)
+    case verdict(Verdict)
+  }
+
+  /// How many entries wait in memory at most.
+  public static let memoryLimit = 2000
+
+  private let path: String?
+  private let rowLimit: Int
+  private let report: @Sendable (String) -> Void
+  private var database: DatabaseQueue?
+  /// Not written yet, oldest first.
+  private var waiting: [Item] = []
+  /// How many of the oldest entries were dropped while a write of them was under way.
+  private var droppedDuringWrite = 0
+  private var isWriting = false
+  private var isInTrouble = false
+
+  /// - Parameters:
+  ///   - path: the file, made with its folder where it does not exist; `nil` keeps everything in memory.
+  ///   - rowLimit: how many calls, and how many verdicts, are kept; the oldest go first.
+  ///   - report: is told one sentence when the store stops working, and one when it works again.
+  public init(path: String?, rowLimit: Int = 100_000, report: @escaping @Sendable (String) -> Void) {
+    self.path = path
+    self.rowLimit = max(1, rowLimit)
+    self.report = report
+  }
+
+  /// Opens the file, so that trouble is known at the start rather than at the first call's end.
+  public func open() {
+    guard let path, database == nil else { return }
+    do {
+      database = try StoreSchema.open(path)
+      noteRecovery()
+    } catch {
+      noteTrouble(error)
+    }
+  }
+
+  /// Keeps a finished call. One with an id that is known replaces it.
+  public func append(_ record: CallRecord) async { await append(.call(record)) }
+
+  public func append(_ verdict: Verdict) async { await append(.verdict(verdict)) }
+
+  private func append(_ item: Item) async {
+    if waiting.count >= Self.memoryLimit {
+      waiting.removeFirst()
+      if isWriting { droppedDuringWrite += 1 }
+    }
+    waiting.append(item)
+    guard path != nil, !isWriting else { return }
+    open()
+    guard let database else { return }
+    isWriting = true
+    defer { isWriting = false }
+    while !waiting.isEmpty {
+      let batch = waiting
+      let rowLimit = rowLimit
+      droppedDuringWrite = 0
+      do {
+        try await database.write { connection in
+          for item in batch {
+            switch item {
+            case .call(let record): try StoreSchema.insert(record, connection)
+            case .verdict(let verdict): try StoreSchema.insert(verdict, connection)
+            }
+          }
+          try StoreSchema.prune(to: rowLimit, connection)
+        }
+        waiting.removeFirst(max(0, batch.count - droppedDuringWrite))
+        noteRecovery()
+      } catch {
+        // A file that was replaced or a disk that came back is found by opening it anew.
+        self.database = nil
+        noteTrouble(error)
+        return
+      }
+    }
+  }
+
+  /// The newest calls first.
+  ///
+  /// - Parameters:
+  ///   - limit: how many at most, 1 to 1000.
+  ///   - before: the id of a call, or a time in RFC 3339: only calls that ended before it.
+  public func history(limit: Int = 100, before: String? = nil) async -> [CallRecord] {
+    let limit = min(max(limit, 1), 1000)
+    var unsaved: [CallRecord] = []
+    for case .call(let record) in waiting {
+      unsaved.removeAll { $0.id == record.id }
+      unsaved.append(record)
+    }
+    unsaved.reverse()
+    var cut = unsaved[...]
+    var isBeforeUnsaved = true
+    if let before {
+      if let index = unsaved.firstIndex(where: { $0.id == before }) {
+        cut = unsaved[(index + 1)...]
+        isBeforeUnsaved = false
+      } else {
+        cut = unsaved.filter { $0.endedAt < before }[...]
+      }
+    }
+    let storedBefore = isBeforeUnsaved ? before : nil
+    let known = unsaved.map(\.id)
+    let stored = await read { connection in
+      try StoreSchema.calls(connection, limit: limit, before: storedBefore)
+    }
+    return Array((cut + stored.filter { !known.contains($0.id) }).prefix(limit))
+  }
+
+  /// One finished call.
+  public func call(id: String) async -> CallRecord? {
+    for case .call(let record) in waiting.reversed() where record.id == id { return record }
+    return await read { connection in try StoreSchema.call(connection, id: id).map { [$0] } ?? [] }.first
+  }
+
+  /// The newest verdicts first, `limit` at most.
+  public func verdicts(limit: Int = 100) async -> [Verdict] {
+    let limit = min(max(limit, 1), 1000)
+    var unsaved: [Verdict] = []
+    for case .verdict(let verdict) in waiting.reversed() { unsaved.append(verdict) }
+    let stored = await read { connection in try StoreSchema.verdicts(connection, limit: limit) }
+    return Array((unsaved + stored.filter { !unsaved.contains($0) }).prefix(limit))
+  }
+
+  private func read<Row: Sendable>(_ query: @escaping @Sendable (Database) throws -> [Row]) async -> [Row] {
+    open()
+    guard let database else { return [] }
+    do {
+      return try await database.read(query)
+    } catch {
+      noteTrouble(error)
+      return []
+    }
+  }
+
+  private func noteTrouble(_ error: any Error) {
+    guard !isInTrouble else { return }
+    isInTrouble = true
+    let reason = (error as? DatabaseError)?.message ?? error.localizedDescription
+    report(
+      "The store \(path ?? "") cannot be used (\(reason)): the last \(Self.memoryLimit) calls and verdicts are kept in "
+        + "memory until it can")
+  }
+
+  private func noteRecovery() {
+    guard isInTrouble else { return }
+    isInTrouble = false
+    report("The store \(path ?? "") works again")
+  }
+}

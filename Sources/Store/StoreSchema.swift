@@ -1,0 +1,107 @@
+import Foundation
+import GRDB
+import LinkManager
+
+/// Tables, their migrations, and the statements on them. A migration that was released is never changed.
+enum StoreSchema {
+  static func open(_ path: String) throws -> DatabaseQueue {
+    let folder = URL(filePath: path).deletingLastPathComponent().path
+    try FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    var configuration = Configuration()
+    configuration.journalMode = .wal
+    configuration.busyMode = .timeout(5)
+    let database = try DatabaseQueue(path: path, configuration: configuration)
+    // Whom an office calls is nobody else's business.
+    try? FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
+    // WAL alone syncs at checkpoints only: a power cut would take the last calls.
+    try database.inDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    try migrator.migrate(database)
+    return database
+  }
+
+  static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("1: calls and verdicts") { connection in
+      try connection.execute(
+        sql: """
+          CREATE TABLE call (
+            position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, direction TEXT NOT NULL,
+            caller TEXT NOT NULL, callee TEXT NOT NULL, trunk TEXT, startedAt TEXT NOT NULL, answeredAt TEXT,
+            endedAt TEXT NOT NULL, result TEXT NOT NULL, status INTEGER, endedBy TEXT NOT NULL, sentence TEXT);
+          CREATE INDEX callEndedAt ON call (endedAt);
+          CREATE TABLE verdict (
+            position INTEGER PRIMARY KEY AUTOINCREMENT, at TEXT NOT NULL, subject TEXT NOT NULL, callID TEXT,
+            code TEXT NOT NULL, sentence TEXT NOT NULL, evidence TEXT NOT NULL, nextStep TEXT NOT NULL);
+          """)
+    }
+    return migrator
+  }
+
+  static func insert(_ record: CallRecord, _ connection: Database) throws {
+    try connection.execute(
+      sql: """
+        INSERT OR REPLACE INTO call
+          (id, direction, caller, callee, trunk, startedAt, answeredAt, endedAt, result, status, endedBy, sentence)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        """,
+      arguments: [
+        record.id, record.direction, record.from, record.to, record.trunk, record.startedAt, record.answeredAt,
+        record.endedAt, record.result, record.status, record.endedBy, record.sentence,
+      ])
+  }
+
+  static func insert(_ verdict: Verdict, _ connection: Database) throws {
+    try connection.execute(
+      sql: "INSERT INTO verdict (at, subject, callID, code, sentence, evidence, nextStep) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      arguments: [
+        verdict.at, verdict.subject, verdict.callID, verdict.code, verdict.sentence, verdict.evidence,
+        verdict.nextStep,
+      ])
+  }
+
+  static func prune(to limit: Int, _ connection: Database) throws {
+    for table in ["call", "verdict"] {
+      try connection.execute(
+        sql: "DELETE FROM \(table) WHERE position <= (SELECT max(position) FROM \(table)) - ?", arguments: [limit])
+    }
+  }
+
+  static func calls(_ connection: Database, limit: Int, before: String?) throws -> [CallRecord] {
+    let rows: [Row]
+    if let before {
+      rows = try Row.fetchAll(
+        connection,
+        sql: """
+          SELECT * FROM call WHERE CASE WHEN EXISTS (SELECT 1 FROM call WHERE id = :before)
+            THEN position < (SELECT position FROM call WHERE id = :before) ELSE endedAt < :before END
+          ORDER BY position DESC LIMIT :limit
+          """, arguments: ["before": before, "limit": limit])
+    } else {
+      rows = try Row.fetchAll(
+        connection, sql: "SELECT * FROM call ORDER BY position DESC LIMIT ?", arguments: [limit])
+    }
+    return rows.map(record)
+  }
+
+  static func call(_ connection: Database, id: String) throws -> CallRecord? {
+    try Row.fetchOne(connection, sql: "SELECT * FROM call WHERE id = ?", arguments: [id]).map(record)
+  }
+
+  static func verdicts(_ connection: Database, limit: Int) throws -> [Verdict] {
+    try Row.fetchAll(
+      connection, sql: "SELECT * FROM verdict ORDER BY position DESC LIMIT ?", arguments: [limit]
+    ).map { row in
+      Verdict(
+        at: row["at"], subject: row["subject"], callID: row["callID"], code: row["code"], sentence: row["sentence"],
+        evidence: row["evidence"], nextStep: row["nextStep"])
+    }
+  }
+
+  private static func record(_ row: Row) -> CallRecord {
+    CallRecord(
+      id: row["id"], direction: row["direction"], from: row["caller"], to: row["callee"], trunk: row["trunk"],
+      startedAt: row["startedAt"], answeredAt: row["answeredAt"], endedAt: row["endedAt"], result: row["result"],
+      status: row["status"], endedBy: row["endedBy"], sentence: row["sentence"])
+  }
+}
