@@ -89,7 +89,8 @@ public struct BindingTransaction: Sendable {
     case .waiting(let sent, let interval, _):
       // The interval doubles with each request, and the last one waits Rm times the first interval.
       let isLast = sent + 1 == Self.requestCount
-      next = .waiting(sent: sent + 1, interval: interval * 2, deadline: now + (isLast ? rto * Self.finalWait : interval * 2))
+      next = .waiting(
+        sent: sent + 1, interval: interval * 2, deadline: now + (isLast ? rto * Self.finalWait : interval * 2))
       action = .send(request)
     case .completed:
       next = state

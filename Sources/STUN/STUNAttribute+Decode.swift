@@ -13,7 +13,8 @@ extension STUNAttribute {
     case .address, .xorAddress:
       var mask: UInt128 = 0
       if case .xorAddress = format { mask = wireID }
-      guard let endpoint = Self.readAddress(bytes, at: range, mask: mask), let made = Self.address(type, endpoint) else {
+      guard let endpoint = Self.readAddress(bytes, at: range, mask: mask), let made = Self.address(type, endpoint)
+      else {
         return nil
       }
       self = made

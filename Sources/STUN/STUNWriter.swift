@@ -62,7 +62,9 @@ struct STUNWriter {
 
   /// Appends ERROR-CODE. A reader of RFC 3489 §11.2.9 gets the phrase blank-filled, since its lengths are multiples of four.
   func append(_ error: STUNErrorCode, to bytes: inout [UInt8]) {
-    var value: [UInt8] = [0, 0, UInt8(truncatingIfNeeded: error.code / 100 & 7), UInt8(truncatingIfNeeded: error.code % 100)]
+    var value: [UInt8] = [
+      0, 0, UInt8(truncatingIfNeeded: error.code / 100 & 7), UInt8(truncatingIfNeeded: error.code % 100),
+    ]
     value += error.reason.utf8
     if !STUNHeader.hasMagicCookie(wireID) {
       while value.count % 4 != 0 { value.append(UInt8(ascii: " ")) }
