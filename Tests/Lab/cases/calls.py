@@ -1,0 +1,88 @@
+"""Calls through a port-restricted NAT, at a provider that takes Contact and SDP as written: both directions, hung up from
+either end; and afterwards nothing is left of them."""
+
+import time
+
+from lab import host, network, provider
+from lab.lab import Lab, check_audio
+from lab.trunkline import PORT, Daemon, configuration
+
+# Gauges that have to fall back to what they were.
+LEFTOVERS = ("trunkline_sip_transactions", "trunkline_sip_dialogs", "trunkline_call_timers", "trunkline_media_ports")
+
+
+def run(lab_arguments, long):
+    notes = []
+    for latching in ((False, True) if long else (False,)):
+        with Lab(**lab_arguments) as lab:
+            notes.append(talk(lab, latching))
+    return "; ".join(notes)
+
+
+def talk(lab, latching):
+    follow = "latching" if latching else "strict"
+    home = lab.provider(latching)
+    far = home.far_end(follow)
+    daemon = Daemon(lab, configuration())
+    trunk = daemon.wait_registered()
+    host.require(f"{network.PUBLIC}:{PORT}" in (trunk["contact"] or ""), f"the contact is not public: {trunk['contact']}")
+    contact = home.events("registered")[-1]["contact"]
+    host.require(f"@{network.PUBLIC}:{PORT}" in contact or f":{network.PUBLIC}:{PORT}" in contact,
+                 f"the registrar was given {contact}")
+    office = daemon.phone("10")
+    before = {name: daemon.metric(name) for name in LEFTOVERS}
+
+    # Four calls at once: the office calls twice, the far end calls twice; each side hangs up one of each.
+    outbound = [office.dial(provider.FAR_NUMBER).wait_answered() for _ in range(2)]
+    heard = [far.wait_incoming(n) for n in (1, 2)]
+    inbound = [far.dial(provider.NUMBER).wait_answered() for _ in range(2)]
+    rang = [office.wait_incoming(n) for n in (1, 2)]
+    host.require(len(daemon.api("/calls")) == 4, f"the API shows {len(daemon.api('/calls'))} calls of 4")
+    time.sleep(10)                  # they talk
+    # The far end cannot know which of its two calls is which of ours; their audio says it.
+    first = next(c for c in heard if c.stream.heard(outbound[0].stream.mark))
+    second = next(c for c in heard if c is not first)
+    answered = {c: next(r for r in rang if r.stream.heard(c.stream.mark)) for c in inbound}
+    pairs = [(outbound[0], first), (second, outbound[1]), (inbound[0], answered[inbound[0]]),
+             (answered[inbound[1]], inbound[1])]
+    for ends, other in pairs:
+        ends.hang_up()
+        other.wait_ended()
+        host.require(other.ended_by == "remote", "the other leg did not get a BYE")
+    check_audio(*[(f"office, outbound call {n + 1}", c.stream) for n, c in enumerate(outbound)],
+                *[(f"far end, outbound call {n + 1}", c.stream) for n, c in enumerate((first, second))],
+                *[(f"far end, inbound call {n + 1}", c.stream) for n, c in enumerate(inbound)],
+                *[(f"office, inbound call {n + 1}", answered[c].stream) for n, c in enumerate(inbound)])
+
+    # A caller who gives up: the telephone on the other side stops ringing.
+    far.answers = office.answers = False
+    for caller, called, number in ((office, far, provider.FAR_NUMBER), (far, office, provider.NUMBER)):
+        count = len(called.incoming)
+        call = caller.dial(number)
+        host.wait_for("the other telephone rings", lambda: len(called.incoming) > count, 8)
+        host.wait_for("the caller hears that it rings", lambda: call.state == "ringing", 4)
+        call.cancel()
+        called.incoming[-1].wait_ended()
+        host.require(call.status == 487, f"a cancelled call ended with {call.status}")
+
+    def leftovers():
+        now = {name: daemon.metric(name) for name in LEFTOVERS}
+        grown = [f"{name} {before[name]:g} → {now[name]:g}" for name in LEFTOVERS if now[name] > before[name]]
+        ports = daemon.media_sockets()
+        return grown + ([f"media ports {ports}"] if ports else []) + ([f"calls {daemon.api('/calls')}"] if daemon.api("/calls") else [])
+
+    ended = time.monotonic()
+    while leftovers() and time.monotonic() - ended < 40:
+        time.sleep(0.5)
+    left = leftovers()
+    host.require(not left, f"40 s after the last call there are still: {', '.join(left)}")
+    cleared = time.monotonic() - ended
+    host.require(daemon.trunk()["state"] == "registered", "the registration went with the calls")
+    history = daemon.api("/history")
+    host.require(len(history) == 6, f"the history has {len(history)} calls of 6")
+    code = daemon.stop()
+    host.require(code == 0, f"exit {code} after SIGTERM")
+    last = home.events("registered")[-1]
+    host.require(last.get("expires") == "0" or "expires=0" in str(last), f"the binding was left at the registrar: {last}")
+    least = min(c.stream.received for pair in pairs for c in pair)
+    return f"{follow}: 4 calls, at least {least} packets each way, nothing left after {cleared:.0f} s"

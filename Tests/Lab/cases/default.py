@@ -1,0 +1,82 @@
+"""`trunkline run` with no configuration: useful at once. Two telephones with the printed passwords, one on loopback and one at a
+private address; they call each other, and the echo service; nothing listens on a public address; Ctrl-C ends it well."""
+
+import os
+import re
+import signal
+import time
+
+from lab import host, network
+from lab.lab import Lab, check_audio
+from lab.trunkline import LAN, Daemon
+
+PUBLIC_ADDRESS = "203.0.113.77"    # an address of the machine that is not private: nothing may listen there
+SERVICE = "*43"
+
+
+def accounts(text):
+    """{extension: password} from what the start prints."""
+    found = {}
+    for line in text.splitlines():
+        match = re.search(r"(?:phone|extension|user(?:name)?)\W+(\d+)\b.*?password:?\s+(\S+)", line, re.I)
+        if match:
+            found[match.group(1)] = match.group(2)
+    return found
+
+
+def run(lab_arguments, long):
+    seconds = 10 if long else 4
+    if os.path.exists("/etc/trunkline/trunkline.yaml"):
+        raise host.Skipped("this machine has a configuration of its own in /etc/trunkline")
+    with Lab(**lab_arguments) as lab:
+        host.command("ip", "-n", lab.network.namespace("office"), "addr", "add", PUBLIC_ADDRESS + "/32", "dev", "lo")
+        host.command("ip", "-n", lab.network.namespace("phones"), "route", "add", PUBLIC_ADDRESS, "via", network.OFFICE)
+        began = time.monotonic()
+        daemon = Daemon(lab)
+        found = host.wait_for("two accounts are printed", lambda: len(accounts(daemon.process.output())) >= 2
+                              and accounts(daemon.process.output()), 5)
+        host.wait_for("ready", lambda: daemon.get("/readyz")[0] == 200, 10)
+        took = time.monotonic() - began
+        host.require("127.0.0.1:8065" in daemon.process.output(), "no link to the dashboard is printed")
+        (first, first_password), (second, second_password) = sorted(found.items())[:2]
+
+        near = lab.phone(first, first_password, ("127.0.0.1", LAN[1]), "office", "127.0.0.1").register()
+        away = lab.phone(second, second_password, LAN, "phones", network.PHONES).register()
+        wrong = lab.phone(second, "guess", LAN, "phones", network.PHONES)
+        refused = 0
+        for status in (401, 403):
+            try:
+                wrong.register(expect=status)
+                refused = status
+                break
+            except host.Failed:
+                continue
+        host.require(refused, f"a wrong password got {wrong.registered}")
+        host.require(away.options(f"sip:{LAN[0]}", LAN) > 0, "no answer at the private address")
+        host.require(away.options(f"sip:{PUBLIC_ADDRESS}", (PUBLIC_ADDRESS, LAN[1]), seconds=1.5) == 0,
+                     "it answers at a public address")
+
+        # What the same user asks beside it.
+        code, text = daemon.verb("status")
+        host.require(code == 0 and first in text, f"`trunkline status` ended with {code}: {text}")
+
+        across = near.dial(second).wait_answered()
+        rang = away.wait_incoming()
+        echoes = [phone.dial(SERVICE).wait_answered() for phone in (near, away)]
+        time.sleep(seconds)
+        across.hang_up()
+        rang.wait_ended()
+        for call in echoes:
+            call.hang_up()
+        least = seconds * 50 - 10
+        check_audio((f"phone {first}", across.stream), (f"phone {second}", rang.stream),
+                    *[("a caller of " + SERVICE, call.stream) for call in echoes], at_least=least)
+        for call in echoes:
+            host.require(call.stream.own >= least, f"{SERVICE}: {call.stream.own} packets of one's own, expected {least}")
+
+        # It was the trunk that carried them, and it is taken down as it was put up.
+        code = daemon.stop(number=signal.SIGINT)
+        host.require(code == 0, f"exit {code} after Ctrl-C")
+        host.require(re.search(r"unregister|registration (was )?removed", daemon.process.output(), re.I),
+                     "it does not say that it unregistered")
+        return f"ready after {took:.1f} s; two telephones, one call between them, {SERVICE} heard itself ({echoes[0].stream.own} packets)"

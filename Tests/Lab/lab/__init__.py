@@ -1,0 +1,1 @@
+"""What the cases are made of: namespaces with a NAT router between them, a provider, telephones, a capture, the daemon."""

@@ -1,0 +1,48 @@
+"""One laboratory: a network, what runs in it, a folder for logs. Use it as `with Lab(…) as lab`; it cleans up after itself."""
+
+import os
+
+from . import capture, host, network, phone, provider
+
+
+class Lab:
+    def __init__(self, prefix, folder, nat="portrestricted", **options):
+        os.makedirs(folder, exist_ok=True)
+        self.folder, self.prefix = folder, prefix
+        self.phones, self.captures, self.daemons = [], [], []
+        self.network = network.Network(prefix, nat, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for each in self.captures + self.phones:
+            each.close()
+        self.network.close()
+
+    def file(self, name):
+        return os.path.join(self.folder, name)
+
+    def provider(self, latching=False, stun="coturn"):
+        made = provider.Provider(self, latching)
+        if stun:
+            made.start_stun(stun)
+        return made
+
+    def phone(self, user, password, registrar, place="phones", address=network.PHONES, **options):
+        made = phone.Phone(self.network, place, address, registrar, user, password, **options)
+        self.phones.append(made)
+        return made
+
+    def capture(self, place="office", device="eth0"):
+        made = capture.Capture(self.network, place, device)
+        self.captures.append(made)
+        return made
+
+
+def check_audio(*streams, at_least=490):
+    """Every stream has to have heard that many packets."""
+    for name, stream in streams:
+        host.require(stream.received >= at_least,
+                     f"{name} heard {stream.received} RTP packets (its peer is to send 50 a second), expected {at_least}; "
+                     f"it sent {stream.sent}")

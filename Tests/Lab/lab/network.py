@@ -1,0 +1,171 @@
+"""The internet in namespaces: provider – core – router with a NAT – office and telephones.
+
+    provider  198.51.100.1 .2   Kamailio and STUN (two addresses, as RFC 5780 wants)
+              198.51.100.3      the far end
+    core      198.51.100.254, 203.0.113.1
+    router    203.0.113.10 outside, 192.168.77.1 inside, NAT by nat/KIND.nft
+    office    192.168.77.100    Trunkline
+    phones    192.168.77.101    telephones of the office
+
+The namespaces have no way to the host's network or to the outside. Their names begin with a prefix of this lab's own, so
+that labs run side by side.
+"""
+
+import os
+import signal
+import subprocess
+import time
+
+from . import host
+
+PROVIDER, PROVIDER_2, FAR = "198.51.100.1", "198.51.100.2", "198.51.100.3"
+PUBLIC, OFFICE, PHONES = "203.0.113.10", "192.168.77.100", "192.168.77.101"
+PLACES = ("provider", "core", "router", "office", "phones")
+
+
+class Network:
+    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120):
+        self.prefix = prefix
+        self.processes = []
+        self.timeouts = (udp_timeout, stream_timeout)
+        remove(prefix)
+        for place in PLACES:
+            self._ip("netns", "add", self.namespace(place))
+        for place in PLACES:
+            self._ip("-n", self.namespace(place), "link", "set", "lo", "up")
+        self._cable("provider", "eth0", [PROVIDER, PROVIDER_2, FAR], "core", "prov0", ["198.51.100.254"])
+        self._cable("router", "wan0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
+        self._in("router", "link", "add", "lan", "type", "bridge")
+        self._in("router", "addr", "add", "192.168.77.1/24", "dev", "lan")
+        self._in("router", "link", "set", "lan", "up")
+        for place, address in (("office", OFFICE), ("phones", PHONES)):
+            self._cable(place, "eth0", [address], "router", place, [])
+            self._in("router", "link", "set", place, "master", "lan")
+        for place, gateway in (("provider", "198.51.100.254"), ("router", "203.0.113.1"), ("office", "192.168.77.1"),
+                               ("phones", "192.168.77.1")):
+            self._in(place, "route", "add", "default", "via", gateway)
+        for place in ("core", "router"):
+            self.run(place, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.set_nat(nat)
+
+    def namespace(self, place):
+        return f"{self.prefix}-{place}"
+
+    def _ip(self, *words):
+        host.command("ip", *words)
+
+    def _in(self, place, *words):
+        self._ip("-n", self.namespace(place), *words)
+
+    def _cable(self, place, device, addresses, other, other_device, other_addresses):
+        self._in(place, "link", "add", device, "type", "veth", "peer", "name", other_device, "netns", self.namespace(other))
+        for where, name, all_addresses in ((place, device, addresses), (other, other_device, other_addresses)):
+            for address in all_addresses:
+                self._in(where, "addr", "add", address + "/24", "dev", name)
+            self._in(where, "link", "set", name, "up")
+
+    def set_nat(self, kind):
+        """Programs the router, which forgets everything that it knew, as after a reboot."""
+        folder = os.path.join(host.LAB, "nat")
+        udp, stream = self.timeouts
+        self.run("router", "nft", "flush", "ruleset")
+        # A router that does not translate needs a way back.
+        where_to = ["replace"] if kind == "open" else ["del"]
+        subprocess.run(["ip", "-n", self.namespace("core"), "route", *where_to, "192.168.77.0/24", "via", PUBLIC],
+                       capture_output=True)
+        self.run("router", "nft", "-I", folder, "-D", f"public={PUBLIC}", "-f", os.path.join(folder, kind + ".nft"))
+        self.run("router", "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout={udp}",
+                 f"net.netfilter.nf_conntrack_udp_timeout_stream={stream}")
+        self.forget_mappings()
+
+    def forget_mappings(self):
+        host.command("ip", "netns", "exec", self.namespace("router"), "conntrack", "-F", check=False)
+
+    def run(self, place, *words, check=True):
+        return host.command("ip", "netns", "exec", self.namespace(place), *words, check=check)
+
+    def start(self, place, *words, log, env=None, cwd=None):
+        """Starts a program in a namespace; its output goes to the file `log`. It is ended with the lab."""
+        process = Process(self.namespace(place), words, log, env, cwd)
+        self.processes.append(process)
+        return process
+
+    def socket(self, place, make):
+        return host.inside(self.namespace(place), make)
+
+    def close(self):
+        for process in reversed(self.processes):
+            process.stop()
+        remove(self.prefix)
+
+
+class Process:
+    def __init__(self, namespace, words, log, env=None, cwd=None):
+        self.words, self.log = words, log
+        self._file = open(log, "ab")
+        self.popen = subprocess.Popen(
+            ["ip", "netns", "exec", namespace, *words], stdout=self._file, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}, cwd=cwd, preexec_fn=host.die_with_parent)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    @property
+    def running(self):
+        return self.popen.poll() is None
+
+    def output(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def signal(self, number):
+        if self.running:
+            os.kill(self.pid, number)
+
+    def wait(self, seconds):
+        """The exit code; fails when it does not end in time."""
+        try:
+            return self.popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise host.Failed(f"{os.path.basename(self.words[0])} did not end within {seconds:g} s") from None
+
+    def resident_kilobytes(self):
+        with open(f"/proc/{self.pid}/status") as file:
+            for line in file:
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1])
+        return 0
+
+    def stop(self):
+        for number, seconds in ((signal.SIGTERM, 3), (signal.SIGKILL, 3)):
+            if not self.running:
+                break
+            os.kill(self.pid, number)
+            try:
+                self.popen.wait(seconds)
+            except subprocess.TimeoutExpired:
+                pass
+        self._file.close()
+
+
+def remove(prefix):
+    """Ends whatever still runs in a lab's namespaces, by pid, and removes them. Harmless when there are none."""
+    for place in PLACES:
+        name = f"{prefix}-{place}"
+        if not os.path.exists(f"/run/netns/{name}"):
+            continue
+        end = time.monotonic() + 3
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            while pids := [int(p) for p in host.command("ip", "netns", "pids", name, check=False).split()]:
+                for pid in pids:
+                    # The case itself visits namespaces with threads of its own.
+                    if pid != os.getpid():
+                        try:
+                            os.kill(pid, number)
+                        except ProcessLookupError:
+                            pass
+                if number == signal.SIGKILL or time.monotonic() > end or set(pids) == {os.getpid()}:
+                    break
+                time.sleep(0.05)
+        host.command("ip", "netns", "del", name, check=False)

@@ -1,0 +1,142 @@
+"""The program under test, in the office namespace, and what it says about itself over HTTP."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+
+from . import host, network, provider
+
+EXECUTABLE = os.environ.get("TRUNKLINE", os.path.join(host.ROOT, ".build", "release", "trunkline"))
+TOKEN = "lab-token"
+HTTP = ("127.0.0.1", 8065)
+LAN = (network.OFFICE, 5060)
+PORT = 65002
+MEDIA = range(55000, 56000)
+PHONES = {"10": "phone-ten", "20": "phone-twenty"}
+
+
+def configuration(password=provider.PASSWORD, stun=f"{network.PROVIDER}:{provider.STUN_PORT}", store="trunkline.sqlite"):
+    """One trunk at the lab's provider, two phones; calls from outside ring phone 10."""
+    return f"""version: 1
+uplinks:
+  - {{name: dsl, bind: 0.0.0.0:{PORT}, stunServers: [{stun}], keepalive: 10s}}
+lan: {{bind: 0.0.0.0:5060}}
+phones:
+  - {{extension: 10, name: Reception, password: {PHONES["10"]}}}
+  - {{extension: 20, name: Workshop, password: {PHONES["20"]}}}
+trunks:
+  - name: provider
+    domain: {provider.DOMAIN}
+    registrar: {network.PROVIDER}:5060
+    username: {provider.USER}
+    password: {password}
+    numbers: [{provider.NUMBER}]
+inbound:
+  - {{trunk: provider, to: [phone:10]}}
+outbound:
+  - {{to: "*", trunks: [provider]}}
+media: {{ports: {MEDIA.start}-{MEDIA.stop - 1}}}
+store: {{path: {store}}}
+http: {{bind: {HTTP[0]}:{HTTP[1]}, token: {TOKEN}}}
+log: {{level: debug}}
+"""
+
+
+class Daemon:
+    """`trunkline run`; without a configuration the embedded default."""
+
+    def __init__(self, lab, text=None, wait=True):
+        if not os.access(EXECUTABLE, os.X_OK):
+            raise host.Skipped(f"{os.path.relpath(EXECUTABLE, host.ROOT)} has not been built")
+        self.lab = lab
+        self.folder = lab.file("daemon")
+        os.makedirs(self.folder, exist_ok=True)
+        # Whatever it keeps for its user belongs to this lab.
+        self.environment = {"HOME": self.folder, "XDG_STATE_HOME": self.folder, "XDG_RUNTIME_DIR": self.folder,
+                            "XDG_CONFIG_HOME": self.folder, "XDG_DATA_HOME": self.folder}
+        self.configuration = None
+        words = [EXECUTABLE, "run"]
+        if text is not None:
+            self.configuration = os.path.join(self.folder, "trunkline.yaml")
+            with open(self.configuration, "w") as file:
+                file.write(text.replace("path: trunkline.sqlite", f"path: {self.folder}/trunkline.sqlite"))
+            words += ["--config", self.configuration]
+        log = lab.file(f"trunkline{len(lab.daemons) + 1}.log")
+        self.process = lab.network.start("office", *words, log=log, env=self.environment, cwd=self.folder)
+        lab.daemons.append(self)
+        if wait:
+            host.wait_for("trunkline answers /healthz", self._healthy, 15)
+
+    def _healthy(self):
+        host.require(self.process.running, f"trunkline ended: {self.process.output()[-600:]}")
+        try:
+            return self.get("/healthz")[0] == 200
+        except OSError:
+            return False
+
+    def verb(self, *words):
+        """Runs another verb beside the daemon: (exit code, standard output)."""
+        done = subprocess.run(
+            ["ip", "netns", "exec", self.lab.network.namespace("office"), EXECUTABLE, *words], capture_output=True,
+            text=True, timeout=20, env={**os.environ, **self.environment}, cwd=self.folder)
+        return done.returncode, done.stdout
+
+    def get(self, path, method="GET"):
+        """(status, body) of an HTTP request from the daemon's own machine."""
+        def connect():
+            connection = http.client.HTTPConnection(*HTTP, timeout=5)
+            connection.connect()
+            return connection
+        connection = self.lab.network.socket("office", connect)
+        try:
+            connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        finally:
+            connection.close()
+
+    def api(self, path):
+        status, body = self.get("/api/v1" + path)
+        host.require(status == 200, f"GET /api/v1{path} answered {status}: {body[:200]}")
+        return json.loads(body)
+
+    def metrics(self):
+        """Prometheus text as a dictionary: the line's name with its labels → value."""
+        found = {}
+        for text in self.get("/metrics")[1].splitlines():
+            if text and not text.startswith("#"):
+                name, _, value = text.rpartition(" ")
+                found[name] = float(value)
+        return found
+
+    def metric(self, name):
+        """The sum over all labels."""
+        return sum(v for n, v in self.metrics().items() if n == name or n.startswith(name + "{"))
+
+    def trunk(self):
+        return self.api("/trunks/provider")
+
+    def wait_registered(self, seconds=15):
+        host.wait_for("the trunk is registered", lambda: self.trunk()["state"] == "registered", seconds, every=0.1)
+        return self.trunk()
+
+    def media_sockets(self):
+        """Local ports of media that the daemon has open."""
+        ports = []
+        for text in self.lab.network.run("office", "ss", "-H", "-u", "-a", "-n", "-p").splitlines():
+            found = re.search(r":(\d+)\s+\S+\s+.*pid=(\d+)", text)
+            if found and int(found.group(2)) == self.process.pid and int(found.group(1)) in MEDIA:
+                ports.append(int(found.group(1)))
+        return sorted(set(ports))
+
+    def phone(self, extension, **options):
+        """A registered telephone of the office."""
+        return self.lab.phone(extension, PHONES[extension], LAN, domain=network.OFFICE, **options).register()
+
+    def stop(self, seconds=10, number=signal.SIGTERM):
+        """The exit code."""
+        self.process.signal(number)
+        return self.process.wait(seconds)
