@@ -1,6 +1,7 @@
 """The lab itself, without Trunkline: each kind of NAT behaves as it is called, and a telephone behind it can talk through
 Kamailio. When this fails, the other cases say nothing about Trunkline."""
 
+import socket
 import time
 
 from lab import host, network, provider
@@ -49,7 +50,6 @@ def probe(net):
 
 
 def bound(address):
-    import socket
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.bind((address, 0))
     made.settimeout(0.3)
@@ -65,8 +65,11 @@ def run(lab_arguments, long):
             host.require(found == expected, f"NAT {kind}: expected {expected}, found {found}")
         lab.network.set_nat("portrestricted")
         home = lab.provider(latching=True)
+        link = lab.capture()
         mapped = provider.stun_ask(lab.network, "office", network.OFFICE, (network.PROVIDER, provider.STUN_PORT))
         host.require(mapped and mapped[0] == network.PUBLIC, f"STUN through the NAT saw {mapped}")
+        host.wait_for("the capture sees the STUN request leave", lambda: link.seen(
+            lambda p: p.outgoing and p.is_stun_request and p.target == (network.PROVIDER, provider.STUN_PORT)), 2)
         far = home.far_end()
         office = lab.phone(provider.USER, provider.PASSWORD, provider.REGISTRAR, "office", network.OFFICE,
                            domain=provider.DOMAIN)

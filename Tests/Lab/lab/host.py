@@ -101,6 +101,6 @@ def inside(namespace, work):
     return result["value"]
 
 
-def die_with_parent():
-    """For preexec_fn: a peer does not outlive the case that started it."""
-    _libc.prctl(PR_SET_PDEATHSIG, 9)
+def die_with_parent(number=9):
+    """For preexec_fn: a peer does not outlive the case that started it, nor a case its run."""
+    _libc.prctl(PR_SET_PDEATHSIG, number)
