@@ -1,0 +1,142 @@
+import Crypto
+public import NetworkTypes
+public import SIPSyntax
+
+/// The server's side of digest authentication, for phones that register with us.
+///
+/// A nonce carries its time and number, signed with a key of this verifier, so that nothing is kept for a challenge that
+/// nobody answers. Only nonces that came back with the right password are remembered, for their nonce count, and of those
+/// a bounded number.
+public struct DigestVerifier: Sendable {
+  public enum Verdict: Sendable, Equatable {
+    case ok(username: String)
+    /// No credentials for our realm: challenge.
+    case noCredentials
+    /// Right password, but the nonce is too old, was used before or is not from here: challenge with `stale`.
+    case stale
+    /// An unknown user or a wrong password; which of them is not told.
+    case wrong(username: String)
+  }
+
+  private struct Nonce {
+    let issued: MonotonicInstant
+    let serial: UInt64
+  }
+
+  public let realm: String
+  private let key: SymmetricKey
+  private let lifetime: Duration
+  private let memory: Int
+  private var lastSerial: UInt64 = 0
+  /// The highest nonce count of each nonce that was used.
+  private var counts: [UInt64: UInt32] = [:]
+  /// The remembered nonces in the order of their first use, in a ring.
+  private var ring: [UInt64] = []
+  private var ringPosition = 0
+  /// Nonces up to this number that are not remembered may have been used.
+  private var forgottenSerial: UInt64 = 0
+
+  /// `lifetime`: how long a nonce is good for; `memory`: how many used nonces are remembered.
+  public init(
+    realm: String, random: inout RandomSource, lifetime: Duration = .seconds(300), memory: Int = 4096
+  ) {
+    self.realm = realm
+    self.lifetime = lifetime
+    self.memory = max(memory, 1)
+    var bytes: [UInt8] = []
+    for _ in 0..<4 { bytes.append(bigEndian: random.next()) }
+    key = SymmetricKey(data: bytes)
+  }
+
+  /// The value of WWW-Authenticate or Proxy-Authenticate. MD5, since phones understand nothing else reliably.
+  public mutating func challenge(now: MonotonicInstant, stale: Bool = false) -> String {
+    lastSerial += 1
+    var parameters: [(name: String, value: String, quoted: Bool)] = [
+      ("realm", realm, true), ("nonce", makeNonce(issued: now, serial: lastSerial), true),
+    ]
+    if stale { parameters.append(("stale", "true", false)) }
+    parameters += [("algorithm", "MD5", false), ("qop", "auth", true)]
+    return AuthParameters(scheme: "Digest", parameters).description
+  }
+
+  /// Judges the credentials of `request` in `header`. `password` gives a user's password; for an unknown user the same
+  /// work is done as for a known one.
+  public mutating func verify(
+    _ request: SIPMessage, header: HeaderName = .authorization, password: (String) -> Redacted<String>?,
+    now: MonotonicInstant
+  ) -> Verdict {
+    let credentials = request.values(header).prefix(8).compactMap { try? AuthParameters(parsing: $0) }
+    guard let given = credentials.first(where: { $0.scheme.lowercased() == "digest" && $0["realm"] == realm }),
+      let username = given["username"], let nonceText = given["nonce"], let uri = given["uri"],
+      let response = given["response"], let algorithm = DigestAlgorithm(given["algorithm"])
+    else { return .noCredentials }
+    var quality: (nonceCount: String, cnonce: String)?
+    var count: UInt32?
+    if let qop = given["qop"] {
+      guard qop.lowercased() == "auth", let countText = given["nc"], let cnonce = given["cnonce"],
+        countText.utf8.count == 8, let number = UInt32(countText, radix: 16)
+      else { return .noCredentials }
+      quality = (countText, cnonce)
+      count = number
+    }
+    let known = password(username)
+    let computation = DigestComputation(
+      algorithm: algorithm, username: username, realm: realm, nonce: nonceText, method: request.method.name, uri: uri,
+      quality: quality, sessionCnonce: given["cnonce"] ?? "")
+    let expected = computation.response(password: known ?? Redacted("no such user"))
+    let isRight = DigestHash.constantTimeEqual(expected, response.lowercased())
+    // A digest for another user part is one for another call (RFC 7616 §3.4.6); host and port are not compared, since
+    // phones and the servers before us write them differently.
+    let isForThis = Self.agree(uri, request)
+    guard isRight, known != nil, isForThis else { return .wrong(username: username) }
+    guard let nonce = readNonce(nonceText), nonce.issued + lifetime >= now, nonce.issued <= now else { return .stale }
+    return take(nonce, count: count) ? .ok(username: username) : .stale
+  }
+
+  /// Whether this use of the nonce is the first with its count; without a count a nonce is good once.
+  private mutating func take(_ nonce: Nonce, count: UInt32?) -> Bool {
+    if let highest = counts[nonce.serial] {
+      guard let count, count > highest else { return false }
+      counts[nonce.serial] = count
+      return true
+    }
+    guard nonce.serial > forgottenSerial else { return false }
+    if ring.count < memory {
+      ring.append(nonce.serial)
+    } else {
+      let evicted = ring[ringPosition]
+      counts.removeValue(forKey: evicted)
+      forgottenSerial = max(forgottenSerial, evicted)
+      ring[ringPosition] = nonce.serial
+      ringPosition = (ringPosition + 1) % memory
+    }
+    counts[nonce.serial] = count ?? .max
+    return true
+  }
+
+  private func makeNonce(issued: MonotonicInstant, serial: UInt64) -> String {
+    let text = "\(String(issued.nanoseconds, radix: 16)).\(String(serial, radix: 16))"
+    return "\(text).\(signature(text))"
+  }
+
+  private func readNonce(_ text: String) -> Nonce? {
+    let parts = text.split(separator: ".", maxSplits: 3, omittingEmptySubsequences: false)
+    guard parts.count == 3, let issued = Int64(parts[0], radix: 16), let serial = UInt64(parts[1], radix: 16),
+      DigestHash.constantTimeEqual(signature("\(parts[0]).\(parts[1])"), String(parts[2]))
+    else { return nil }
+    return Nonce(issued: MonotonicInstant(nanoseconds: issued), serial: serial)
+  }
+
+  /// 128 bits of HMAC-SHA256 (RFC 2104).
+  private func signature(_ text: String) -> String {
+    let code = HMAC<SHA256>.authenticationCode(for: Array("\(realm) \(text)".utf8), using: key)
+    return String(DigestHash.hexadecimal(code).prefix(32))
+  }
+
+  private static func agree(_ uri: String, _ request: SIPMessage) -> Bool {
+    guard let claimed = try? SIPURI(parsing: uri), let actual = try? request.requestURI() else {
+      return uri == request.requestURIText
+    }
+    return claimed.user == actual.user
+  }
+}
