@@ -21,3 +21,10 @@ as_root() {
 can_be_root() {
   [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null
 }
+
+# need_swift: a sentence instead of "not found", for a fresh machine.
+need_swift() {
+  command -v swift >/dev/null && return
+  echo "There is no swift in the PATH: Trunkline is built with Swift 6.3, see https://www.swift.org/install/linux." >&2
+  exit 69
+}

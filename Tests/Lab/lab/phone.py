@@ -52,10 +52,12 @@ class Call:
 
 class Phone:
     def __init__(self, network, place, address, registrar, user, password="", domain=None, port=0, follow="latching",
-                 name=None, answers=True):
+                 name=None, answers=True, advertise=None):
         self.network, self.place, self.address = network, place, address
         self.registrar, self.user, self.password = registrar, user, password
         self.domain = domain or registrar[0]
+        # What it calls itself in Via, Contact and SDP; its ports are its own, so this suits a NAT that keeps them.
+        self.shown = advertise or address
         self.follow, self.name, self.answers = follow, name or user, answers
         self.calls, self.incoming, self.transactions = {}, [], {}
         self.requests = []          # methods of requests that came, for the cases that count
@@ -140,10 +142,10 @@ class Phone:
         self.socket.sendto(message.encode(), to)
 
     def _via(self, branch):
-        return f"SIP/2.0/UDP {self.address}:{self.port};branch={branch};rport"
+        return f"SIP/2.0/UDP {self.shown}:{self.port};branch={branch};rport"
 
     def _contact(self):
-        return f"<sip:{self.user}@{self.address}:{self.port}>"
+        return f"<sip:{self.user}@{self.shown}:{self.port}>"
 
     def _transact(self, message, to, on_response, give_up=GIVE_UP):
         """Sends and repeats a request until it is answered; an INVITE stops repeating at the first provisional."""
@@ -191,7 +193,7 @@ class Phone:
         uri = f"sip:{number}@{self.domain}"
         call.local_uri, call.remote_uri = f"<sip:{self.user}@{self.domain}>;tag={call.local_tag}", f"<{uri}>"
         self.calls[call.id] = call
-        body = sip.sdp(self.address, call.stream.port, 1000)
+        body = sip.sdp(self.shown, call.stream.port, 1000)
 
         def send(sequence, extra):
             call.sequence = sequence
@@ -316,7 +318,7 @@ class Phone:
                 self._send(call.answer, origin)
             elif call.state == "answered":
                 call.stream.aim(sip.sdp_target(request.body) or call.stream.target)
-                body = sip.sdp(self.address, call.stream.port, 2000)
+                body = sip.sdp(self.shown, call.stream.port, 2000)
                 call.invite, call.answer = request, self._ok(request, call, body)
                 self._send(call.answer, origin)
             return
@@ -341,7 +343,7 @@ class Phone:
     def _pick_up(self, call, origin):
         if call.state != "ringing":
             return
-        call.answer = self._ok(call.invite, call, sip.sdp(self.address, call.stream.port, 2000))
+        call.answer = self._ok(call.invite, call, sip.sdp(self.shown, call.stream.port, 2000))
         self._talk(call, call.invite.body)
         end = time.monotonic() + GIVE_UP
 
