@@ -7,7 +7,7 @@ from lab import host, network, provider
 from lab.lab import Lab, check_audio
 from lab.trunkline import PORT, Daemon, configuration
 
-# Gauges that have to fall back to what they were.
+# Gauges of what is alive; all have to fall back to nothing.
 LEFTOVERS = ("trunkline_sip_transactions", "trunkline_sip_dialogs", "trunkline_call_timers", "trunkline_media_ports")
 
 
@@ -30,7 +30,7 @@ def talk(lab, latching):
     host.require(f"@{network.PUBLIC}:{PORT}" in contact or f":{network.PUBLIC}:{PORT}" in contact,
                  f"the registrar was given {contact}")
     office = daemon.phone("10")
-    before = {name: daemon.metric(name) for name in LEFTOVERS}
+    host.require(not daemon.media_sockets(), "media ports are open before there is a call")
 
     # Four calls at once: the office calls twice, the far end calls twice; each side hangs up one of each.
     outbound = [office.dial(provider.FAR_NUMBER).wait_answered() for _ in range(2)]
@@ -38,11 +38,11 @@ def talk(lab, latching):
     inbound = [far.dial(provider.NUMBER).wait_answered() for _ in range(2)]
     rang = [office.wait_incoming(n) for n in (1, 2)]
     host.require(len(daemon.api("/calls")) == 4, f"the API shows {len(daemon.api('/calls'))} calls of 4")
+    host.require(len(daemon.media_sockets()) >= 8, f"4 calls have only the media ports {daemon.media_sockets()}")
     time.sleep(10)                  # they talk
-    # The far end cannot know which of its two calls is which of ours; their audio says it.
-    first = next(c for c in heard if c.stream.heard(outbound[0].stream.mark))
-    second = next(c for c in heard if c is not first)
-    answered = {c: next(r for r in rang if r.stream.heard(c.stream.mark)) for c in inbound}
+    # Which call of one side is which of the other's, their audio says.
+    first, second = (mate(call, heard) for call in outbound)
+    answered = {call: mate(call, rang) for call in inbound}
     pairs = [(outbound[0], first), (second, outbound[1]), (inbound[0], answered[inbound[0]]),
              (answered[inbound[1]], inbound[1])]
     for ends, other in pairs:
@@ -66,10 +66,12 @@ def talk(lab, latching):
         host.require(call.status == 487, f"a cancelled call ended with {call.status}")
 
     def leftovers():
-        now = {name: daemon.metric(name) for name in LEFTOVERS}
-        grown = [f"{name} {before[name]:g} → {now[name]:g}" for name in LEFTOVERS if now[name] > before[name]]
-        ports = daemon.media_sockets()
-        return grown + ([f"media ports {ports}"] if ports else []) + ([f"calls {daemon.api('/calls')}"] if daemon.api("/calls") else [])
+        shown = daemon.metrics()
+        lacking = [name for name in LEFTOVERS if name not in shown]
+        host.require(not lacking, f"/metrics does not show {', '.join(lacking)}")
+        left = [f"{name} {shown[name]:g}" for name in LEFTOVERS if shown[name]]
+        left += [f"{len(calls)} calls" for calls in [daemon.api("/calls")] if calls]
+        return left + [f"port {port}" for port in daemon.media_sockets()]
 
     ended = time.monotonic()
     while leftovers() and time.monotonic() - ended < 40:
@@ -86,3 +88,12 @@ def talk(lab, latching):
     host.require(last.get("expires") == "0" or "expires=0" in str(last), f"the binding was left at the registrar: {last}")
     least = min(c.stream.received for pair in pairs for c in pair)
     return f"{follow}: 4 calls, at least {least} packets each way, nothing left after {cleared:.0f} s"
+
+
+def mate(call, candidates):
+    """The one of the candidates that hears this call."""
+    for candidate in candidates:
+        if candidate.stream.heard(call.stream.mark):
+            return candidate
+    raise host.Failed(f"nobody hears {call.phone.name}: it sent {call.stream.sent} packets to {call.stream.target}, "
+                      f"and the others heard {[c.stream.received for c in candidates]}")

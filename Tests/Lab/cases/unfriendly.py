@@ -22,7 +22,7 @@ def run(lab_arguments, long):
             error = daemon.api("/uplinks/dsl").get("lastError")
             return error and "STUN" in error["sentence"] and error["sentence"]
         sentence = host.wait_for("the uplink says that no STUN server answers", complaint, 45, every=0.2)
-        host.wait_for("so does the log", lambda: sentence in daemon.process.output(), 2)
+        host.wait_for("so does the log", lambda: "no stun server answers" in daemon.process.output().lower(), 2)
         # It goes on with what it has.
         office = daemon.phone("10")
         out = office.dial(provider.FAR_NUMBER).wait_answered()
