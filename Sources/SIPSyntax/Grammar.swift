@@ -4,7 +4,7 @@ import NetworkTypes
 ///
 /// Within a header field's value a line end only stands where the next line begins with white space (the index pass of a
 /// message makes sure of it), so CR and LF count as white space here.
-enum Grammar {
+package enum Grammar {
   @inline(__always)
   static func folded(_ byte: UInt8) -> UInt8 { byte &- 0x41 < 26 ? byte | 0x20 : byte }
 
@@ -24,60 +24,81 @@ enum Grammar {
     return letter < 6 ? letter &+ 10 : nil
   }
 
+  /// Whether the ASCII set of two 64-bit halves holds `byte`: classes are constants, one bit a character, so that a test
+  /// is a shift and no branch. `CharacterClassTests` spells them out.
+  @inline(__always)
+  private static func contains(_ byte: UInt8, _ low: UInt64, _ high: UInt64) -> Bool {
+    let half = byte & 64 == 0 ? low : high
+    return byte < 128 && half &>> UInt64(byte & 63) & 1 != 0
+  }
+
   /// `token`: letters, digits and `-.!%*_+` with backquote, quote and tilde.
   @inline(__always)
-  static func isToken(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-    case 0x21, 0x25, 0x27, 0x2A, 0x2B, 0x2D, 0x2E, 0x5F, 0x60, 0x7E: true
-    default: false
-    }
-  }
+  package static func isToken(_ byte: UInt8) -> Bool { contains(byte, 0x03FF_6CA2_0000_0000, 0x47FF_FFFF_87FF_FFFE) }
 
   /// What an unquoted parameter value is taken to be made of: more than `token / host`, since tags and instance ids
   /// with `=`, `/` or `@` are met in the field, but nothing that ends a value.
   @inline(__always)
-  static func isParameterValue(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x21, 0x23...0x2B, 0x2D...0x3A, 0x3D, 0x3F...0x5B, 0x5D...0x7E: true
-    default: false
-    }
+  package static func isParameterValue(_ byte: UInt8) -> Bool {
+    contains(byte, 0xA7FF_EFFA_0000_0000, 0x7FFF_FFFF_EFFF_FFFF)
   }
 
   /// `unreserved`: letters, digits and `-_.!~*'()`.
   @inline(__always)
-  static func isUnreserved(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
-    case 0x21, 0x27, 0x28, 0x29, 0x2A, 0x2D, 0x2E, 0x5F, 0x7E: true
-    default: false
-    }
+  package static func isUnreserved(_ byte: UInt8) -> Bool {
+    contains(byte, 0x03FF_6782_0000_0000, 0x47FF_FFFE_87FF_FFFE)
   }
 
   /// `user` without escapes: unreserved and `&=+$,;?/`. Also `#`, which phones send unescaped in service codes.
   @inline(__always)
-  static func isUser(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x26, 0x3D, 0x2B, 0x24, 0x2C, 0x3B, 0x3F, 0x2F, 0x23: true
-    default: isUnreserved(byte)
-    }
-  }
+  package static func isUser(_ byte: UInt8) -> Bool { contains(byte, 0xABFF_FFDA_0000_0000, 0x47FF_FFFE_87FF_FFFE) }
 
   /// `paramchar` without escapes: unreserved and `[]/:&+$`.
   @inline(__always)
-  static func isURIParameter(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x5B, 0x5D, 0x2F, 0x3A, 0x26, 0x2B, 0x24: true
-    default: isUnreserved(byte)
-    }
+  package static func isURIParameter(_ byte: UInt8) -> Bool {
+    contains(byte, 0x07FF_EFD2_0000_0000, 0x47FF_FFFE_AFFF_FFFE)
+  }
+
+  /// `reserved` and `unreserved` of RFC 3986 §2, with `%` and brackets.
+  @inline(__always)
+  package static func isURICharacter(_ byte: UInt8) -> Bool {
+    contains(byte, 0xAFFF_FFFA_0000_0000, 0x47FF_FFFE_AFFF_FFFF)
   }
 
   /// What a host name is made of; the underscore is not the RFC's, but is met in names of containers.
   @inline(__always)
-  static func isHostName(_ byte: UInt8) -> Bool { isAlphanumeric(byte) || byte == 0x2D || byte == 0x2E || byte == 0x5F }
+  package static func isHostName(_ byte: UInt8) -> Bool { contains(byte, 0x03FF_6000_0000_0000, 0x07FF_FFFE_87FF_FFFE) }
 
   @inline(__always)
   static func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 || byte == 0x0D || byte == 0x0A }
+
+  /// The position of the next CR or LF from `start`, or `end`. Eight bytes a step, since values are most of a message:
+  /// a byte of `word ^ pattern` is zero where `word` has the pattern's byte, and only then does the subtraction of one
+  /// borrow into its high bit.
+  @inline(__always)
+  static func lineEnd(_ bytes: Span<UInt8>, _ start: Int, _ end: Int) -> Int {
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    var position = start
+    while end - position >= 8 {
+      let word = word(bytes, position)
+      let returns = word ^ (ones &* 0x0D)
+      let feeds = word ^ (ones &* 0x0A)
+      let found = ((returns &- ones) & ~returns | (feeds &- ones) & ~feeds) & (ones << 7)
+      if found != 0 { return position + found.trailingZeroBitCount >> 3 }
+      position += 8
+    }
+    while position < end, bytes[position] != 0x0D, bytes[position] != 0x0A { position += 1 }
+    return position
+  }
+
+  /// The eight bytes at `start`, the first one lowest: the compiler makes one load of it.
+  @inline(__always)
+  static func word(_ bytes: Span<UInt8>, _ start: Int) -> UInt64 {
+    let eight = bytes.extracting(start..<start + 8)
+    let low = UInt64(eight[0]) | UInt64(eight[1]) << 8 | UInt64(eight[2]) << 16 | UInt64(eight[3]) << 24
+    let high = UInt64(eight[4]) | UInt64(eight[5]) << 8 | UInt64(eight[6]) << 16 | UInt64(eight[7]) << 24
+    return low | high << 32
+  }
 
   /// The first position from `start` that holds no white space.
   @inline(__always)
@@ -167,7 +188,8 @@ enum Grammar {
   static func address(_ text: String) -> IPAddress? {
     if let address = IPAddress(text) { return address }
     let bytes = Array(text.utf8)
-    guard bytes.contains(0x2E), let place = bytes.indices.first(where: { bytes[$0...].starts(with: [0x3A, 0x3A, 0x3A]) })
+    guard bytes.contains(0x2E),
+      let place = bytes.indices.first(where: { bytes[$0...].starts(with: [0x3A, 0x3A, 0x3A]) })
     else { return nil }
     return IPAddress(String(decoding: bytes[..<place] + bytes[(place + 1)...], as: UTF8.self))
   }

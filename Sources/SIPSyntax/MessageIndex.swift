@@ -72,8 +72,8 @@ struct MessageIndex: Sendable {
     _ bytes: Span<UInt8>, _ position: inout Int, _ end: Int
   ) throws(SIPParseError) {
     let start = position
-    while position < end, bytes[position] != 0x0D, bytes[position] != 0x0A { position += 1 }
-    let lineEnd = position
+    let lineEnd = Grammar.lineEnd(bytes, start, end)
+    position = lineEnd
     try Self.passLineEnd(bytes, &position, end)
     try readStartLine(bytes, start, lineEnd)
   }
@@ -136,7 +136,8 @@ struct MessageIndex: Sendable {
     position += 2
   }
 
-  private mutating func readFields(_ bytes: Span<UInt8>, _ position: inout Int, _ end: Int) throws(SIPParseError) {
+  private mutating func readFields(_ bytes: Span<UInt8>, _ next: inout Int, _ end: Int) throws(SIPParseError) {
+    var position = next
     let table = HeaderTable.shared
     var found: [Field] = []
     found.reserveCapacity(24)
@@ -145,6 +146,7 @@ struct MessageIndex: Sendable {
       if bytes[start] == 0x0D {
         try Self.passLineEnd(bytes, &position, end)
         fields = found
+        next = position
         return
       }
       let nameEnd = Grammar.tokenEnd(bytes, start, end)
@@ -159,7 +161,7 @@ struct MessageIndex: Sendable {
       var valueStart = position
       var valueEnd = position
       while true {
-        while position < end, bytes[position] != 0x0D, bytes[position] != 0x0A { position += 1 }
+        position = Grammar.lineEnd(bytes, position, end)
         valueEnd = position
         try Self.passLineEnd(bytes, &position, end)
         guard position < end else { break }

@@ -27,7 +27,9 @@ public struct NameAddressView: Sendable, Equatable {
     } else {
       // Tokens and white space up to "<" are a display name. Bytes beyond ASCII are not allowed in it without quotes,
       // but are met in the field; a comma is not taken, since it would make two values of one.
-      while position < end, Grammar.isToken(bytes[position]) || Grammar.isSpace(bytes[position]) || bytes[position] > 0x7F {
+      while position < end,
+        Grammar.isToken(bytes[position]) || Grammar.isSpace(bytes[position]) || bytes[position] > 0x7F
+      {
         position += 1
       }
       if position < end, bytes[position] == 0x3C, position > start {

@@ -91,7 +91,9 @@ extension SIPMessage {
       return .bad("Wrong Max-Forwards")
     }
     // RFC 3261 §10.3: the address of record in To is a SIP or SIPS URI.
-    if method == .register, let to = try? toView(), let uri = try? SIPURIView(bytes, to.uri), uri.kind == .tel || uri.kind == .other {
+    if method == .register, let to = try? toView(), let uri = try? SIPURIView(bytes, to.uri),
+      uri.kind == .tel || uri.kind == .other
+    {
       return .bad("To Is No SIP URI")
     }
     return nil

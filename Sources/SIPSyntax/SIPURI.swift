@@ -77,7 +77,9 @@ public struct SIPURI: Hashable, Sendable {
   /// The user part with its escapes resolved (left as written where they do not make UTF-8); of a tel URI the number.
   public var user: String? {
     get { escapedUser.map { Grammar.unescaped($0) ?? $0 } }
-    set { escapedUser = newValue.flatMap { $0.isEmpty ? nil : Grammar.escaped($0) { $0 != 0x23 && Grammar.isUser($0) } } }
+    set {
+      escapedUser = newValue.flatMap { $0.isEmpty ? nil : Grammar.escaped($0) { $0 != 0x23 && Grammar.isUser($0) } }
+    }
   }
 
   /// The password with its escapes resolved. RFC 3261 §19.1.1 advises against any use of it.

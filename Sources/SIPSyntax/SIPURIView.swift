@@ -30,7 +30,8 @@ public struct SIPURIView: Sendable, Equatable {
     let end = range.upperBound
     var position = range.lowerBound
     while position < end, Self.isScheme(bytes[position]) { position += 1 }
-    guard position < end, bytes[position] == 0x3A, position > range.lowerBound, !Grammar.isDigit(bytes[range.lowerBound])
+    guard position < end, bytes[position] == 0x3A, position > range.lowerBound,
+      !Grammar.isDigit(bytes[range.lowerBound])
     else { throw SIPParseError(.uri, at: position, "A URI begins with a scheme and a colon.") }
     scheme = range.lowerBound..<position
     position += 1
@@ -46,7 +47,7 @@ public struct SIPURIView: Sendable, Equatable {
       return
     default:
       kind = .other
-      if let wrong = Grammar.firstUnescaped(bytes, opaque, Self.isURICharacter) {
+      if let wrong = Grammar.firstUnescaped(bytes, opaque, Grammar.isURICharacter) {
         throw SIPParseError(.uri, at: wrong, "This byte may not stand in a URI.")
       }
       guard !opaque.isEmpty else { throw SIPParseError(.uri, at: position, "The URI ends behind its scheme.") }
@@ -116,7 +117,7 @@ public struct SIPURIView: Sendable, Equatable {
       throw SIPParseError(.uri, at: position, "This byte may not stand here in a URI.")
     }
     headers = position + 1..<end
-    if let wrong = Grammar.firstUnescaped(bytes, position + 1..<end, Self.isURICharacter) {
+    if let wrong = Grammar.firstUnescaped(bytes, position + 1..<end, Grammar.isURICharacter) {
       throw SIPParseError(.uri, at: wrong, "This byte may not stand in the headers of a URI.")
     }
   }
@@ -132,14 +133,6 @@ public struct SIPURIView: Sendable, Equatable {
     switch byte {
     case 0x23, 0x28...0x2B, 0x2D, 0x2E: true
     default: Grammar.hexValue(byte) != nil
-    }
-  }
-
-  @inline(__always)
-  private static func isURICharacter(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x22, 0x3C, 0x3E, 0x5C, 0x5E, 0x60, 0x7B...0x7D: false
-    default: byte > 0x20 && byte < 0x7F
     }
   }
 }
