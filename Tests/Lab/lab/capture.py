@@ -66,6 +66,19 @@ class Capture:
             if packet:
                 self.packets.append(packet)
 
+    def write(self, path):
+        """As text, for a person who looks for what went wrong: SIP whole, the rest as one line; audio is left out."""
+        with open(path, "w", encoding="utf-8") as file:
+            for packet in list(self.packets):
+                if packet.data[:1] == b"\x80":
+                    continue
+                clock = time.strftime("%H:%M:%S", time.localtime(packet.at)) + f"{packet.at % 1:.3f}"[1:]
+                file.write(f"{clock} {packet.source[0]}:{packet.source[1]} > {packet.target[0]}:{packet.target[1]} ")
+                if packet.is_sip:
+                    file.write("\n" + packet.data.decode("utf-8", "replace").replace("\r\n", "\n    ").rstrip() + "\n")
+                else:
+                    file.write(f"{len(packet.data)} bytes {packet.data[:8].hex()}\n")
+
     def seen(self, condition, since=0.0):
         return [p for p in list(self.packets) if p.at >= since and condition(p)]
 
