@@ -14,7 +14,7 @@ def run(lab_arguments, long):
         daemon = Daemon(lab, configuration(password="not-the-secret"))
         host.wait_for("the trunk is rejected", lambda: daemon.trunk()["state"] == "rejected", 15, every=0.1)
 
-        error = daemon.trunk()["lastError"]
+        error = daemon.trunk().get("lastError")
         host.require(error and "password" in error["sentence"].lower(), f"the API says {error}")
         sentence = error["sentence"]
         host.wait_for("the sentence is in the log", lambda: sentence in daemon.process.output(), 2)
