@@ -24,8 +24,8 @@ public struct DigestSession: Sendable {
 
   /// More realms than any path has; the oldest goes.
   private static let slotLimit = 4
-  /// So many challenges in a row are answered: a proxy's, the registrar's, each stale once.
-  private static let challengeLimit = 4
+  /// So many challenges in a row are answered: a proxy's, the registrar's, and one stale.
+  private static let challengeLimit = 3
 
   private let username: String
   private let password: Redacted<String>?

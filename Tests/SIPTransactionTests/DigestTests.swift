@@ -111,7 +111,7 @@ import Testing
       verdicts.append(session.challenged(by: challenge("Digest realm=\"r\", nonce=\"\(nonce)\", stale=true")))
       session.authorize(&request, random: &random)
     }
-    #expect(verdicts.prefix(5) == [.answerable, .answerable, .answerable, .answerable, .refused])
+    #expect(verdicts.prefix(4) == [.answerable, .answerable, .answerable, .refused])
   }
 
   @Test mutating func proxyAndRegistrarBothChallenge() throws {

@@ -1,0 +1,262 @@
+import NetworkTypes
+import SIPSyntax
+import SIPTransaction
+
+/// One attempt: what is sent, and what its answers lead to.
+extension Registration {
+  /// Begins an attempt for ``contact``.
+  mutating func register(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    guard let contact else { return }
+    phase = .binding(send([(contact, expires)], after: nil, now: now, random: &random, into: &actions))
+    nextDeadline = now + RegistrationPolicy.watchdog
+  }
+
+  /// Removes what the registrar has of us.
+  mutating func remove(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    guard let contact = binding?.contact ?? contact else {
+      end(into: &actions)
+      return
+    }
+    setState(.removing, into: &actions)
+    var contacts = [contact]
+    if let wanted = self.contact, wanted != contact { contacts.append(wanted) }
+    phase = .removing(removal(contacts, after: nil, now: now, random: &random, into: &actions))
+    nextDeadline = now + RegistrationPolicy.watchdog
+  }
+
+  /// Nothing runs any more.
+  mutating func end(into actions: inout [RegistrationAction]) {
+    phase = .idle
+    nextDeadline = nil
+    binding = nil
+    oldContacts = []
+    contact = nil
+    failures = 0
+    digest.accepted()
+    setState(.unregistered, into: &actions)
+    actions.append(.removed)
+  }
+
+  mutating func answered(
+    _ pending: Pending, _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    switch response.status {
+    case 200..<300: accepted(pending, response, now: now, random: &random, into: &actions)
+    case 401, 407: challenged(pending, response, now: now, random: &random, into: &actions)
+    case 423:
+      digest.accepted()
+      guard !pending.isLonger, let text = response.value(.minExpires), let least = SIPMessage.deltaSeconds(text),
+        least > expires, least <= RegistrationPolicy.longestExpiry
+      else {
+        fail(.refused(response), now: now, random: &random, into: &actions)
+        return
+      }
+      expires = least
+      repeated(pending, isLonger: true, now: now, random: &random, into: &actions)
+    default:
+      digest.accepted()
+      fail(.refused(response), now: now, random: &random, into: &actions)
+    }
+  }
+
+  private mutating func challenged(
+    _ pending: Pending, _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    switch digest.challenged(by: response) {
+    case .answerable:
+      if pending.count < RegistrationPolicy.attemptLimit {
+        repeated(pending, isLonger: pending.isLonger, now: now, random: &random, into: &actions)
+      } else {
+        fail(.endless, now: now, random: &random, into: &actions)
+      }
+    case .refused:
+      let hasPassword = configuration.password.map { !$0.value.isEmpty } ?? false
+      fail(
+        hasPassword ? .wrongPassword(response) : .noPassword(response), now: now, random: &random, into: &actions)
+    case .wrongRealm(let realm):
+      fail(
+        .wrongRealm(realm, configured: configuration.realm ?? ""), now: now, random: &random, into: &actions)
+    case .unsupported: fail(.unsupported, now: now, random: &random, into: &actions)
+    }
+  }
+
+  /// The same once more, with what has been learned.
+  private mutating func repeated(
+    _ pending: Pending, isLonger: Bool, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    // The contact of now, not that of the request before: it may have changed while the answer was under way.
+    guard let contact = contact ?? pending.contact else { return }
+    var next = send([(contact, expires)], after: pending, now: now, random: &random, into: &actions)
+    next.isLonger = isLonger
+    phase = .binding(next)
+    nextDeadline = now + RegistrationPolicy.watchdog
+  }
+
+  private mutating func accepted(
+    _ pending: Pending, _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    digest.accepted()
+    let bindings = (try? response.contacts()) ?? []
+    guard let registered = pending.contact, case let granted = granted(to: registered, bindings, response), granted > 0
+    else {
+      fail(.expiresAtOnce, now: now, random: &random, into: &actions)
+      return
+    }
+    failures = 0
+    refusals = 0
+    lastRefusal = nil
+    binding = (registered, now + .seconds(granted))
+    phase = .bound
+    nextDeadline = now + RegistrationPolicy.refreshDelay(expires: granted, random: &random)
+    setState(.registered(until: now + .seconds(granted)), into: &actions)
+    actions.append(.registered(expires: .seconds(granted), bindings: bindings))
+    if let contact, contact != registered {
+      noteOld(registered, unless: contact)
+      register(now: now, random: &random, into: &actions)
+      return
+    }
+    // Removed in a REGISTER of its own: there are registrars that take one contact at a time only.
+    let listed = oldContacts.first { old in bindings.contains { $0.uri.isEquivalent(to: old) } }
+    guard let listed else {
+      oldContacts = []
+      return
+    }
+    oldContacts.removeAll { $0 == listed }
+    phase = .clearing(removal([listed], after: nil, now: now, random: &random, into: &actions))
+  }
+
+  /// For how many seconds the registrar keeps `contact`; 0 where it does not.
+  private func granted(to contact: SIPURI, _ bindings: [NameAddress], _ response: SIPMessage) -> Int {
+    let general = response.expires
+    let seconds: Int
+    if let own = bindings.first(where: { $0.uri.isEquivalent(to: contact) }) {
+      seconds = own.expires ?? general ?? expires
+    } else if let general {
+      seconds = general
+    } else {
+      // The registrar writes contacts as it saw them. Ours is the newest and so the longest, but for those of other
+      // devices, which may have asked for more than we did.
+      seconds = bindings.compactMap(\.expires).filter { $0 <= expires }.max() ?? expires
+    }
+    return min(seconds, RegistrationPolicy.longestExpiry)
+  }
+
+  /// No answer came.
+  mutating func lost(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    switch phase {
+    case .idle, .bound, .waiting: break
+    case .clearing: phase = .bound
+    case .removing: end(into: &actions)
+    case .binding: fail(.noAnswer, now: now, random: &random, into: &actions)
+    }
+  }
+
+  mutating func fail(
+    _ failure: RegistrationFailure, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    var retryAt: MonotonicInstant
+    switch failure.kind {
+    case .refused:
+      refusals += 1
+      lastRefusal = now
+      binding = nil
+      let isFirst = refusals == 1 && recentCount(now: now) < RegistrationPolicy.busyCount
+      // Up to a tenth later: the accounts of one provider do not come back all at once.
+      let interval = RegistrationPolicy.refusedInterval * Double.random(in: 1..<1.1, using: &random)
+      retryAt = now + (isFirst ? RegistrationPolicy.secondChance : interval)
+      setState(.rejected, into: &actions)
+    case .transient:
+      failures += 1
+      retryAt = now + RegistrationPolicy.backOff(failures: failures, random: &random)
+      if let lastRefusal { retryAt = max(retryAt, lastRefusal + RegistrationPolicy.refusedInterval) }
+      // A binding that the registrar still has lets calls in, unless the registrar is silent.
+      if let binding, binding.until > now, binding.contact == contact, failure != .noAnswer {
+        setState(.registered(until: binding.until), into: &actions)
+      } else {
+        setState(.unreachable, into: &actions)
+      }
+    }
+    if let retryAfter = failure.retryAfter { retryAt = max(retryAt, now + retryAfter) }
+    phase = .waiting
+    nextDeadline = retryAt
+    actions.append(.failed(code: failure.code, sentence: failure.sentence, retryAt: retryAt))
+  }
+
+  /// Whether the answer to a removal is a challenge that can be answered.
+  mutating func canAnswer(_ response: SIPMessage, _ pending: Pending) -> Bool {
+    (response.status == 401 || response.status == 407) && pending.count < RegistrationPolicy.attemptLimit
+      && digest.challenged(by: response) == .answerable
+  }
+
+  // MARK: Messages
+
+  /// Sends a REGISTER that removes these contacts.
+  mutating func removal(
+    _ contacts: [SIPURI], after previous: Pending?, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) -> Pending {
+    send(contacts.map { ($0, 0) }, after: previous, now: now, random: &random, into: &actions)
+  }
+
+  /// Sends a REGISTER for these contacts, each with its seconds; 0 removes it.
+  mutating func send(
+    _ contacts: [(uri: SIPURI, seconds: Int)], after previous: Pending?, now: MonotonicInstant,
+    random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) -> Pending {
+    sequence = sequence >= 0x7FFF_FFFF ? 1 : sequence + 1
+    var request = SIPMessage(method: .register, requestURI: configuration.registrar)
+    request.set(.maxForwards, "70")
+    var from = NameAddress(uri: configuration.aor)
+    request.set(.to, from.description)
+    from.tag = fromTag
+    request.set(.from, from.description)
+    request.set(.callID, callID)
+    request.set(.cSeq, "\(sequence) REGISTER")
+    for contact in contacts { request.add(.contact, "<\(contact.uri)>;expires=\(contact.seconds)") }
+    request.set(.expires, "\(contacts.first?.seconds ?? 0)")
+    if !configuration.userAgent.isEmpty { request.set(.userAgent, configuration.userAgent) }
+    digest.authorize(&request, random: &random)
+    actions.append(.send(request))
+    sentCount += 1
+    recent.append(now)
+    if recent.count > 8 { recent.removeFirst() }
+    if previous == nil { digest.accepted() }
+    return Pending(
+      contacts: contacts.map(\.uri), sequence: sequence, sentAt: now, count: (previous?.count ?? 0) + 1)
+  }
+
+  /// A REGISTER that nobody waits for any more. Its contact may be registered all the same.
+  mutating func supersede(_ pending: Pending) {
+    supersededUntil = pending.sentAt + RegistrationPolicy.watchdog
+    noteOld(pending.contact, unless: contact)
+  }
+
+  mutating func noteOld(_ old: SIPURI?, unless current: SIPURI?) {
+    oldContacts.removeAll { $0 == old || $0 == current }
+    guard let old, old != current else { return }
+    oldContacts.append(old)
+    if oldContacts.count > RegistrationPolicy.oldContactLimit { oldContacts.removeFirst() }
+  }
+
+  func recentCount(now: MonotonicInstant) -> Int { recent.count { $0 + .seconds(60) > now } }
+
+  /// Nothing that can wait is sent now.
+  func isBusy(now: MonotonicInstant) -> Bool { recentCount(now: now) >= RegistrationPolicy.busyCount }
+
+  mutating func setState(_ next: State, into actions: inout [RegistrationAction]) {
+    guard next != state else { return }
+    state = next
+    actions.append(.stateChanged)
+  }
+}

@@ -1,0 +1,250 @@
+public import NetworkTypes
+public import SIPSyntax
+import SIPTransaction
+
+/// The registration of one address of record (RFC 3261 §10), which never gives up on what passes by itself and never
+/// hammers on what does not.
+///
+/// - It is renewed well before its end: 60 s, of a short one a fifth of its time.
+/// - No answer, 408, 480 and 5xx: tried again after 1 s, then twice as long each time up to 60 s; Retry-After is obeyed.
+/// - Refused: at most four REGISTERs in the first minute, then one attempt in five minutes. An attempt is a REGISTER
+///   without credentials and its repetition with them, so that the nonce is fresh.
+/// - A new contact is registered at once; the old one is removed when the registrar's answer still lists it.
+///
+/// One timer, ``nextDeadline``, is all that ever runs.
+public struct Registration: Sendable {
+  public enum State: Sendable, Hashable {
+    case unregistered
+    /// The first REGISTER is out.
+    case registering
+    case registered(until: MonotonicInstant)
+    /// Refused: somebody has to change something.
+    case rejected
+    /// No answer, or one that says "later".
+    case unreachable
+    /// Our binding is being removed.
+    case removing
+  }
+
+  /// A REGISTER that is out.
+  struct Pending: Sendable {
+    /// The contacts in it, the first being what it is about.
+    let contacts: [SIPURI]
+    let sequence: UInt32
+    let sentAt: MonotonicInstant
+    /// REGISTERs of this attempt, this one included.
+    let count: Int
+    /// The last answer was 423, and this one asks for what it said.
+    var isLonger = false
+
+    var contact: SIPURI? { contacts.first }
+  }
+
+  enum Phase: Sendable {
+    case idle
+    /// Our contact is being registered, for the first time or again.
+    case binding(Pending)
+    case bound
+    /// Bound; an old contact of ours is being removed.
+    case clearing(Pending)
+    /// The last attempt failed; the timer starts the next.
+    case waiting
+    /// The binding is being removed, and nothing comes after that.
+    case removing(Pending)
+  }
+
+  public let configuration: RegistrationConfiguration
+  public internal(set) var state: State = .unregistered
+  /// When ``timerFired(now:random:into:)`` has something to do; `nil` when nothing runs.
+  public internal(set) var nextDeadline: MonotonicInstant?
+  /// What is, or shall be, registered.
+  public internal(set) var contact: SIPURI?
+  /// How many REGISTERs have been sent.
+  public internal(set) var sentCount = 0
+
+  var phase: Phase = .idle
+  let callID: String
+  let fromTag: String
+  var sequence: UInt32 = 0
+  var digest: DigestSession
+  /// Seconds, as configured or as a 423 made it.
+  var expires: Int
+  /// What the registrar has, and until when.
+  var binding: (contact: SIPURI, until: MonotonicInstant)?
+  /// Former contacts of ours that the registrar may have, the newest last.
+  var oldContacts: [SIPURI] = []
+  /// Transient failures since the last success.
+  var failures = 0
+  /// Refusals since the last success.
+  var refusals = 0
+  var lastRefusal: MonotonicInstant?
+  /// When the last few REGISTERs left.
+  var recent: [MonotonicInstant] = []
+  /// A REGISTER was given up while unanswered: until then its timeout may be reported.
+  var supersededUntil: MonotonicInstant?
+
+  /// Call-ID and tag are taken from `random`, once for all (RFC 3261 §10.2.4).
+  public init(_ configuration: RegistrationConfiguration, random: inout RandomSource) {
+    self.configuration = configuration
+    callID = random.hexDigits(32)
+    fromTag = random.hexDigits(16)
+    digest = DigestSession(
+      username: configuration.username, password: configuration.password, realm: configuration.realm)
+    let seconds = configuration.expires.nanoseconds / 1_000_000_000
+    expires = Int(min(max(seconds, Int64(RegistrationPolicy.shortestExpiry)), Int64(RegistrationPolicy.longestExpiry)))
+  }
+
+  /// Nothing is out and nothing runs.
+  public var isStopped: Bool { if case .idle = phase { true } else { false } }
+
+  /// Begins to register `contact`. Where it has begun before, this is ``contactChanged(_:now:random:into:)``.
+  public mutating func start(
+    contact: SIPURI, now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    switch phase {
+    case .idle, .removing:
+      if case .removing(let pending) = phase { supersede(pending) }
+      noteOld(self.contact, unless: contact)
+      self.contact = contact
+      failures = 0
+      setState(.registering, into: &actions)
+      register(now: now, random: &random, into: &actions)
+    case .binding, .bound, .clearing, .waiting:
+      contactChanged(contact, now: now, random: &random, into: &actions)
+    }
+  }
+
+  /// Our address is another one. It is registered at once, unless the registrar refuses us: then with the next attempt.
+  public mutating func contactChanged(
+    _ contact: SIPURI, now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    guard contact != self.contact else { return }
+    noteOld(self.contact, unless: contact)
+    self.contact = contact
+    switch phase {
+    case .idle, .removing: break
+    case .binding(let pending):
+      // RFC 3261 §10.2 would have us wait for the answer, which was asked to come to an address that is gone.
+      guard !isBusy(now: now), refusals == 0 else { return }
+      supersede(pending)
+      register(now: now, random: &random, into: &actions)
+    case .clearing(let pending):
+      supersede(pending)
+      register(now: now, random: &random, into: &actions)
+    case .bound: register(now: now, random: &random, into: &actions)
+    case .waiting:
+      // Where the registrar did not answer, the new address is likely to be why it now does.
+      guard refusals == 0 else { return }
+      failures = 0
+      register(now: now, random: &random, into: &actions)
+    }
+  }
+
+  /// Registers now. After a refusal only when a person asks, and not within a minute of the last attempt.
+  public mutating func refresh(
+    isAskedByPerson: Bool = false, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    switch phase {
+    case .idle, .binding, .clearing, .removing: break
+    case .bound: register(now: now, random: &random, into: &actions)
+    case .waiting:
+      guard refusals > 0 else {
+        register(now: now, random: &random, into: &actions)
+        return
+      }
+      guard isAskedByPerson, let deadline = nextDeadline, let last = recent.last else { return }
+      nextDeadline = min(deadline, max(now, last + RegistrationPolicy.askedInterval))
+      if let nextDeadline, nextDeadline <= now { timerFired(now: now, random: &random, into: &actions) }
+    }
+  }
+
+  /// Removes our binding where the registrar may have one; ``RegistrationAction/removed`` follows in any case.
+  public mutating func stop(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    switch phase {
+    case .idle: end(into: &actions)
+    case .removing: break
+    case .binding(let pending):
+      supersede(pending)
+      remove(now: now, random: &random, into: &actions)
+    case .clearing(let pending):
+      supersede(pending)
+      remove(now: now, random: &random, into: &actions)
+    case .bound: remove(now: now, random: &random, into: &actions)
+    case .waiting:
+      if let binding, binding.until > now, refusals == 0 {
+        remove(now: now, random: &random, into: &actions)
+      } else {
+        end(into: &actions)
+      }
+    }
+  }
+
+  /// The moment of ``nextDeadline`` has come, or passed.
+  public mutating func timerFired(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    guard let deadline = nextDeadline, deadline <= now else { return }
+    nextDeadline = nil
+    switch phase {
+    case .idle: break
+    case .bound: register(now: now, random: &random, into: &actions)
+    case .clearing(let pending):
+      supersede(pending)
+      register(now: now, random: &random, into: &actions)
+    case .waiting:
+      // The nonce at hand is as old as the last attempt: with it a refusal would say nothing about the password.
+      if refusals > 1 { digest.reset() }
+      register(now: now, random: &random, into: &actions)
+    case .binding, .removing: lost(now: now, random: &random, into: &actions)
+    }
+  }
+
+  /// The REGISTER had no final response in time, or could not be sent.
+  public mutating func requestTimedOut(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    switch phase {
+    case .idle, .bound, .waiting: break
+    case .binding(let pending), .clearing(let pending), .removing(let pending):
+      // Which request timed out is not said; one that has only just left cannot have.
+      if let supersededUntil, now < supersededUntil, now < pending.sentAt + RegistrationPolicy.shortestTimeout {
+        return
+      }
+      lost(now: now, random: &random, into: &actions)
+    }
+  }
+
+  /// A response to a REGISTER. One to a REGISTER that was superseded is ignored.
+  public mutating func responseReceived(
+    _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    guard response.status >= 200, let number = try? response.cSeq().number else { return }
+    switch phase {
+    case .idle, .bound, .waiting: break
+    case .binding(let pending):
+      guard pending.sequence == number else { return }
+      answered(pending, response, now: now, random: &random, into: &actions)
+    case .clearing(let pending):
+      guard pending.sequence == number else { return }
+      if canAnswer(response, pending) {
+        phase = .clearing(removal(pending.contacts, after: pending, now: now, random: &random, into: &actions))
+      } else {
+        // Whatever the answer: the old contact ends by itself, and ours is registered.
+        digest.accepted()
+        phase = .bound
+      }
+    case .removing(let pending):
+      guard pending.sequence == number else { return }
+      if canAnswer(response, pending) {
+        phase = .removing(removal(pending.contacts, after: pending, now: now, random: &random, into: &actions))
+        nextDeadline = now + RegistrationPolicy.watchdog
+      } else {
+        end(into: &actions)
+      }
+    }
+  }
+}
