@@ -59,10 +59,25 @@ public struct LANConfiguration: Sendable, Equatable {
   public var allow: [IPNetwork] = []
   /// The realm of our challenges and the host of our phones' addresses.
   public var domain = "trunkline"
-  /// The addresses of this host on the office side, as the shell found them: what phones are told in Contact and SDP.
-  public var localAddresses: [IPAddress] = []
+  /// The addresses of this host, as the shell found them: what phones are told in Contact and SDP, and which networks are
+  /// on-link.
+  public var interfaces: [InterfaceAddress] = []
 
   public init() {}
+}
+
+/// An address of this host and the length of its network's prefix.
+public struct InterfaceAddress: Sendable, Hashable {
+  public var address: IPAddress
+  public var prefixLength: Int
+
+  public init(_ address: IPAddress, prefixLength: Int) {
+    self.address = address
+    self.prefixLength = prefixLength
+  }
+
+  /// The network that is reached through it without a router.
+  public var network: IPNetwork? { IPNetwork(address, prefixLength: prefixLength) }
 }
 
 /// A telephone that registers with us, or is known by its address.

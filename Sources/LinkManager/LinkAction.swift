@@ -1,0 +1,40 @@
+public import MediaRelay
+public import NetworkTypes
+
+/// One UDP socket of the link: the uplinks' in the order of the configuration, then the office side's.
+public struct LinkSocket: Hashable, Sendable, Comparable {
+  public let rawValue: Int
+
+  public init(_ rawValue: Int) { self.rawValue = rawValue }
+
+  public static func < (left: LinkSocket, right: LinkSocket) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// What the link asks of the shell that drives it. Results come back as inputs of ``LinkCore``.
+public enum LinkAction: Sendable, Equatable {
+  /// Bind a UDP socket; answered by `socketOpened` or `socketFailed`.
+  case openSocket(LinkSocket, Endpoint)
+  case closeSocket(LinkSocket)
+  case send([UInt8], LinkSocket, to: Endpoint)
+  case media(MediaCommand)
+  /// Look up the IPv4 and IPv6 addresses of a host; answered by `nameResolved`.
+  case resolve(String)
+  /// A call is over.
+  case record(CallRecord)
+  /// Something went wrong that a person can mend.
+  case verdict(Verdict)
+  case log(LinkLogLevel, String)
+  case measured(LinkMeasurement)
+  /// ``LinkCore/status(now:)`` differs from before.
+  case statusChanged
+  /// Every trunk is unregistered and every call ended, after `shutDown`.
+  case stopped
+}
+
+public enum LinkLogLevel: String, Sendable, CaseIterable { case debug, info, notice, warning, error }
+
+/// Something that took time, for the histograms.
+public enum LinkMeasurement: Sendable, Equatable {
+  /// From the first REGISTER to the 200.
+  case registration(trunk: String, Duration)
+}

@@ -1,0 +1,207 @@
+import CallControl
+public import MediaRelay
+public import NetworkTypes
+import OrderedCollections
+import SDP
+import SIPDialog
+import SIPSyntax
+import SIPTransaction
+
+/// Media of calls: which ports are opened for a leg, what is told of them in SDP, and what comes back from them.
+extension LinkCore {
+  /// The longest that a description waits for the media ports' own mappings.
+  private static let mappingPatience = Duration.milliseconds(250)
+  /// Ports that the system refuses are replaced so many times a leg.
+  private static let mostPortFailures = 16
+
+  // MARK: Ports
+
+  /// Opens a media port on the leg for each stream of `description` that has none.
+  mutating func prepareMedia(
+    _ id: LegID, for description: SessionDescription, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let leg = leg(id), !leg.isEnded else { return }
+    for index in description.media.indices where !description.media[index].isRefused {
+      if leg.streams.indices.contains(index), leg.streams[index] != nil { continue }
+      openStream(index, of: id, now: now, into: &actions)
+    }
+  }
+
+  private mutating func openStream(
+    _ index: Int, of id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let leg = leg(id), let port = portLedger.take() else { return discard("noMediaPort") }
+    // Numbers are taken in turn; those from a million on belong to others that share the media engine.
+    repeat { lastMediaPort = lastMediaPort % 999_999 + 1 } while mediaOwners[MediaPortID(lastMediaPort)] != nil
+    let media = MediaPortID(lastMediaPort)
+    mediaOwners[media] = id
+    withLeg(id) { leg in
+      while leg.streams.count <= index { leg.streams.append(nil) }
+      leg.streams[index] = LegStream(id: media, port: port)
+    }
+    let socket = sockets[leg.path.socket]
+    var plan: MediaSTUNPlan?
+    if case .uplink(let uplink) = socket.side, let server = socket.stun?.currentServer {
+      plan = MediaSTUNPlan(server: server, keepalive: uplinks[uplink].configuration.keepalive)
+      if !leg.isMappingAwaited {
+        withLeg(id) { $0.isMappingAwaited = true }
+        timers.set(.media(id), at: now + Self.mappingPatience)
+      }
+    }
+    let bound = (socket.local ?? socket.configured).address
+    actions.append(.media(.open(media, local: Endpoint(bound, port: port), stun: plan)))
+  }
+
+  /// Whether every port of the leg is open and knows its mapping, or has waited for it long enough.
+  func isMediaReady(_ leg: Leg) -> Bool {
+    leg.streams.allSatisfy { stream in
+      guard let stream else { return true }
+      return stream.isOpen && (stream.rtp != nil || !leg.isMappingAwaited)
+    }
+  }
+
+  mutating func mediaWaitEnded(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    withLeg(id) { $0.isMappingAwaited = false }
+    runDeferred(id, now: now, into: &actions)
+  }
+
+  mutating func closeMedia(_ id: LegID, into actions: inout [LinkAction]) {
+    guard let leg = leg(id) else { return }
+    timers.cancel(.media(id))
+    for index in leg.streams.indices { closeStream(index, of: id, into: &actions) }
+  }
+
+  private mutating func closeStream(_ index: Int, of id: LegID, into actions: inout [LinkAction]) {
+    guard let leg = leg(id), leg.streams.indices.contains(index), let stream = leg.streams[index] else { return }
+    mediaOwners.removeValue(forKey: stream.id)
+    portLedger.giveBack(stream.port)
+    withLeg(id) { $0.streams[index] = nil }
+    actions.append(.media(.close(stream.id)))
+  }
+
+  // MARK: Descriptions
+
+  /// A description of the far side came in on a leg: its streams' peers are set, which sends each an opening packet.
+  mutating func descriptionReceived(
+    _ description: SessionDescription, on id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    withLeg(id) { leg in
+      leg.remoteDescription = description
+      if let index = description.firstAudioIndex { leg.codec = description.media[index].codecName }
+    }
+    prepareMedia(id, for: description, now: now, into: &actions)
+    guard let leg = leg(id) else { return }
+    for index in leg.streams.indices { setPeer(of: index, on: leg, into: &actions) }
+    couple(call: id.call, into: &actions)
+  }
+
+  private func setPeer(of index: Int, on leg: Leg, into actions: inout [LinkAction]) {
+    guard let description = leg.remoteDescription, let stream = leg.streams[index], stream.isOpen,
+      description.media.indices.contains(index)
+    else { return }
+    let peer = MediaPeer(rtp: description.rtpEndpoint(index), rtcp: description.rtcpEndpoint(index), latching: true)
+    let payloadType = description.media[index].formats.first.flatMap { UInt8($0) } ?? 0
+    actions.append(.media(.setPeer(stream.id, peer, openingPayloadType: min(payloadType, 127))))
+  }
+
+  /// Puts a description of the other leg into a message for this one: the streams at our own ports, the origin ours.
+  mutating func attach(_ description: SessionDescription?, to message: inout SIPMessage, on id: LegID) {
+    guard var description, let leg = leg(id) else { return }
+    let socket = LinkSocket(leg.path.socket)
+    let own = advertised(socket, towards: leg.path.remote.address)
+    let places = description.media.indices.map { index -> MediaLocation? in
+      guard leg.streams.indices.contains(index), let stream = leg.streams[index] else { return nil }
+      let rtp = stream.rtp ?? Endpoint(own.address, port: stream.port)
+      let rtcp = stream.rtcp ?? Endpoint(rtp.address, port: stream.rtp.map { $0.port &+ 1 } ?? stream.port + 1)
+      return MediaLocation(rtp: rtp, rtcp: rtcp)
+    }
+    let origin = { (version: UInt64) in
+      SDPOrigin(sessionID: String(leg.sessionID), version: version, address: own.address)
+    }
+    description.relocate(origin: origin(leg.sessionVersion), media: places)
+    if let sent = leg.sentDescription, sent != description {
+      // RFC 3264 §8: a changed description has a higher version.
+      description.origin = origin(leg.sessionVersion + 1)
+      withLeg(id) { $0.sessionVersion += 1 }
+    }
+    withLeg(id) { $0.sentDescription = description }
+    message.setBody(description.serialized(), contentType: "application/sdp")
+  }
+
+  /// Tells media which ports belong together, for the streams that both legs have.
+  mutating func couple(call number: UInt64, into actions: inout [LinkAction]) {
+    guard let call = calls[number], call.coupled.count == 2, let first = leg(call.coupled[0]),
+      let second = leg(call.coupled[1])
+    else { return }
+    for (left, right) in zip(first.streams, second.streams) {
+      guard let left, let right, left.isOpen, right.isOpen, !call.coupledPorts.contains([left.id, right.id]) else {
+        continue
+      }
+      calls[number]?.coupledPorts.append([left.id, right.id])
+      actions.append(.media(.couple(left.id, right.id)))
+    }
+  }
+
+  // MARK: What media tells
+
+  public mutating func mediaEventReceived(
+    _ event: MediaEvent, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    switch event {
+    case .opened(let media):
+      guard let (id, index) = stream(media) else { return }
+      withLeg(id) { $0.streams[index]?.isOpen = true }
+      if let leg = leg(id) { setPeer(of: index, on: leg, into: &actions) }
+      couple(call: id.call, into: &actions)
+      runDeferred(id, now: now, into: &actions)
+    case .openFailed(let media, let reason):
+      guard let (id, index) = stream(media) else { return }
+      openFailed(index, of: id, reason: reason, now: now, into: &actions)
+    case .mapped(let media, let rtp, let rtcp):
+      guard let (id, index) = stream(media) else { return }
+      withLeg(id) { leg in
+        leg.streams[index]?.rtp = rtp
+        leg.streams[index]?.rtcp = rtcp
+      }
+      runDeferred(id, now: now, into: &actions)
+    case .counted(let media, let new):
+      guard let (id, index) = stream(media), let old = leg(id)?.streams[index]?.counters else { return }
+      counters.rtpPackets.count("in", by: new.packetsIn &- old.packetsIn)
+      counters.rtpPackets.count("out", by: new.packetsOut &- old.packetsOut)
+      counters.rtpLost &+= new.lostIn > old.lostIn ? new.lostIn - old.lostIn : 0
+      withLeg(id) { $0.streams[index]?.counters = new }
+    case .silent(let media):
+      guard let (id, _) = stream(media), let leg = leg(id) else { return }
+      let socket = leg.path.socket
+      var steps: [UplinkPort.Action] = []
+      sockets[socket].stun?.suspected(now: now, random: &random, into: &steps)
+      perform(steps, on: socket, now: now, into: &actions)
+    case .latched, .heard, .recorded: return
+    }
+  }
+
+  private func stream(_ media: MediaPortID) -> (LegID, Int)? {
+    guard let id = mediaOwners[media], let index = leg(id)?.streams.firstIndex(where: { $0?.id == media }) else {
+      return nil
+    }
+    return (id, index)
+  }
+
+  private mutating func openFailed(
+    _ index: Int, of id: LegID, reason: String, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let leg = leg(id), let stream = leg.streams[index] else { return }
+    portLedger.markUnusable(stream.port)
+    mediaOwners.removeValue(forKey: stream.id)
+    withLeg(id) {
+      $0.streams[index] = nil
+      $0.portFailures += 1
+    }
+    if leg.portFailures < Self.mostPortFailures {
+      openStream(index, of: id, now: now, into: &actions)
+    } else {
+      actions.append(.log(.error, "no media port can be opened: \(reason.escapedForLog())"))
+      end(call: id.call, Refusal(status: 500, reason: "No media port"), now: now, into: &actions)
+    }
+  }
+}

@@ -1,0 +1,223 @@
+import CallControl
+import NetworkTypes
+import OrderedCollections
+import SIPDialog
+import SIPSyntax
+import SIPTransaction
+
+/// Trunks: finding the provider, registering, and keeping its way in open.
+extension LinkCore {
+  mutating func startTrunk(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard trunks[index].configuration.enabled else {
+      trunks[index].status = .disabled
+      return
+    }
+    trunks[index].status = .starting
+    trunks[index].unregisteredSince = now
+    let host = trunks[index].host
+    if host.address == nil && names[host.host] == nil {
+      resolve(host, now: now, into: &actions)
+    } else {
+      targetsResolved(index, failed: false, now: now, into: &actions)
+    }
+  }
+
+  mutating func targetsResolved(
+    _ index: Int, failed: Bool, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let trunk = trunks[index]
+    let targets = addresses(of: trunk.host).map { Endpoint($0, port: trunk.port) }
+    if targets != trunk.targets {
+      let current = trunk.targets.indices.contains(trunk.currentTarget) ? trunk.targets[trunk.currentTarget] : nil
+      trunks[index].targets = targets
+      trunks[index].currentTarget = targets.firstIndex { $0 == current } ?? 0
+    }
+    if targets.isEmpty, failed, trunk.configuration.enabled {
+      trunkFailed(
+        index, state: .unreachable, code: "nameUnknown",
+        sentence: "The name \(trunk.host.host) of the provider cannot be resolved.",
+        evidence: "the name server gave no address", now: now, into: &actions)
+    }
+    advanceTrunk(index, now: now, into: &actions)
+  }
+
+  /// The socket and the target that a trunk uses now: the first of its uplinks that has a socket of the target's family.
+  func route(ofTrunk index: Int) -> SIPPath? {
+    let trunk = trunks[index]
+    guard trunk.targets.indices.contains(trunk.currentTarget) else { return nil }
+    let target = trunk.targets[trunk.currentTarget]
+    let wanted = trunk.configuration.uplinks.isEmpty ? uplinks.map(\.configuration.name) : trunk.configuration.uplinks
+    for name in wanted {
+      let socket = sockets.first { socket in
+        guard socket.local != nil, socket.configured.address.isV4 == target.address.isV4 else { return false }
+        switch socket.side {
+        case .lan: return name == "lan"
+        case .uplink(let uplink): return uplinks[uplink].configuration.name == name
+        }
+      }
+      if let socket { return SIPPath(socket: socket.id.rawValue, remote: target) }
+    }
+    return nil
+  }
+
+  /// Takes a trunk as far as it gets with what is known: begins its registration, or moves it to a new contact.
+  mutating func advanceTrunk(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard trunks[index].configuration.enabled, !isStopping, let path = route(ofTrunk: index) else { return }
+    let socket = LinkSocket(path.socket)
+    guard isMappingSettled(socket) else { return }
+    trunks[index].socket = socket
+    let contact = contact(ofTrunk: index, path)
+    guard contact != trunks[index].contact || trunks[index].registration == nil else { return }
+    let isFirst = trunks[index].contact == nil
+    trunks[index].contact = contact
+    setTargetKeepalive(index, now: now)
+    guard trunks[index].configuration.register else {
+      trunks[index].status = .static
+      trunks[index].unregisteredSince = nil
+      actions.append(.statusChanged)
+      return
+    }
+    var steps: [RegistrationAction] = []
+    if trunks[index].registration == nil || isFirst {
+      var registration = Registration(registrationConfiguration(index), random: &random)
+      registration.start(contact: contact, now: now, random: &random, into: &steps)
+      trunks[index].registration = registration
+    } else {
+      trunks[index].registration?.contactChanged(contact, now: now, random: &random, into: &steps)
+    }
+    perform(steps, trunk: index, now: now, into: &actions)
+  }
+
+  private func registrationConfiguration(_ index: Int) -> RegistrationConfiguration {
+    let trunk = trunks[index].configuration
+    return RegistrationConfiguration(
+      aor: SIPURI(user: trunk.username, host: trunk.domain),
+      registrar: SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port),
+      username: trunk.authUsername ?? trunk.username, password: trunk.password, realm: trunk.realm,
+      expires: trunk.expires, userAgent: LinkCore.product)
+  }
+
+  /// Our own contact at a trunk: its user name, at the address that the world sees.
+  func contact(ofTrunk index: Int, _ path: SIPPath) -> SIPURI {
+    let endpoint = advertised(LinkSocket(path.socket), towards: path.remote.address)
+    return SIPURI(
+      user: trunks[index].configuration.username, host: endpoint.address.description, port: endpoint.port)
+  }
+
+  mutating func perform(
+    _ steps: [RegistrationAction], trunk index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    for step in steps {
+      switch step {
+      case .send(var request):
+        guard let path = route(ofTrunk: index) else { continue }
+        addRoute(ofTrunk: index, to: &request)
+        trunks[index].registeringSince = trunks[index].registeringSince ?? now
+        sendRequest(request, path, owner: .registration(trunk: index), now: now, into: &actions)
+      case .registered:
+        if trunks[index].status != .registered {
+          actions.append(.log(.notice, "trunk \(trunks[index].name) is registered"))
+        }
+        trunks[index].status = .registered
+        if let since = trunks[index].registeringSince {
+          actions.append(.measured(.registration(trunk: trunks[index].name, now - since)))
+        }
+        trunks[index].registeringSince = nil
+        if let since = trunks[index].unregisteredSince {
+          trunks[index].unregisteredSeconds += (now - since).inSeconds
+        }
+        trunks[index].unregisteredSince = nil
+        trunks[index].lastError = nil
+      case .removed: trunks[index].status = trunks[index].configuration.enabled ? .unregistered : .disabled
+      case .failed(let code, let sentence, _):
+        let state: TrunkStatus.State =
+          trunks[index].registration?.state == .rejected ? .rejected : .unreachable
+        trunkFailed(
+          index, state: state, code: code, sentence: sentence, evidence: "REGISTER to \(trunks[index].host)",
+          now: now, into: &actions)
+      case .stateChanged: break
+      }
+      actions.append(.statusChanged)
+    }
+    if isStopping { stopIfDone(into: &actions) }
+  }
+
+  mutating func trunkFailed(
+    _ index: Int, state: TrunkStatus.State, code: String, sentence: String, evidence: String, now: MonotonicInstant,
+    into actions: inout [LinkAction]
+  ) {
+    let isNew = trunks[index].lastError?.code != code || trunks[index].status != state
+    trunks[index].status = state
+    trunks[index].lastError = ErrorStatus(code: code, sentence: sentence)
+    trunks[index].unregisteredSince = trunks[index].unregisteredSince ?? now
+    actions.append(.statusChanged)
+    guard isNew else { return }
+    let name = trunks[index].name
+    actions.append(.log(.warning, "trunk \(name): \(sentence.escapedForLog())"))
+    actions.append(
+      .verdict(
+        Verdict(
+          at: wallTime(now).description, subject: "trunk \(name)", code: code, sentence: sentence, evidence: evidence,
+          nextStep: LinkCore.nextSteps.first { $0.code == code }?.step ?? "See the trace of trunk \(name).")))
+  }
+
+  /// What a person does about each failure of a trunk.
+  private static let nextSteps: [(code: String, step: String)] = [
+    ("wrongPassword", "Compare username, authUsername and password of the trunk with what the provider shows."),
+    ("forbidden", "Ask the provider whether the account is active; compare username and password."),
+    ("wrongRealm", "Set realm of the trunk to the provider's, if that realm is indeed the provider's."),
+    ("nameUnknown", "Check registrar and outboundProxy for a misspelling, then the name servers of this machine."),
+    ("noAnswer", "Check the line; then whether a firewall drops UDP to the provider; then registrar and its port."),
+  ]
+
+  /// The registrar did not answer: the next of its addresses is tried, and the line is looked at.
+  mutating func targetSilent(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard !trunks[index].targets.isEmpty else { return }
+    trunks[index].currentTarget = (trunks[index].currentTarget + 1) % trunks[index].targets.count
+    guard let socket = trunks[index].socket else { return }
+    var stunActions: [UplinkPort.Action] = []
+    sockets[socket.rawValue].stun?.suspected(now: now, random: &random, into: &stunActions)
+    perform(stunActions, on: socket.rawValue, now: now, into: &actions)
+  }
+
+  /// What a provider's answer tells of our public address.
+  mutating func learnAddress(
+    from response: SIPMessage, _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let via = try? response.topVia(), let received = via.received.flatMap({ IPAddress($0) }),
+      let port = via.rport
+    else { return }
+    var stunActions: [UplinkPort.Action] = []
+    sockets[path.socket].stun?.observed(Endpoint(received, port: port), into: &stunActions)
+    perform(stunActions, on: path.socket, now: now, into: &actions)
+  }
+
+  // MARK: The provider's way in
+
+  /// A NAT or firewall whose filtering is not proven to be endpoint-independent lets the provider in only as long as we
+  /// remind it of the provider: line ends (RFC 5626 §3.5.1) go to the target when nothing else went there for a while.
+  mutating func setTargetKeepalive(_ index: Int, now: MonotonicInstant) {
+    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side else { return }
+    timers.set(.targetKeepalive(trunk: index), at: now + uplinks[uplink].configuration.keepalive)
+  }
+
+  mutating func sendTargetKeepalive(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard trunks.indices.contains(index), trunks[index].configuration.enabled, let path = route(ofTrunk: index) else {
+      return
+    }
+    actions.append(.send([13, 10, 13, 10], LinkSocket(path.socket), to: path.remote))
+    setTargetKeepalive(index, now: now)
+  }
+
+  func addRoute(ofTrunk index: Int, to request: inout SIPMessage) {
+    guard let proxy = trunks[index].configuration.outboundProxy else { return }
+    request.prepend(.route, "<sip:\(proxy);lr>")
+  }
+
+  mutating func stopTrunk(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    timers.cancel(.targetKeepalive(trunk: index))
+    var steps: [RegistrationAction] = []
+    trunks[index].registration?.stop(now: now, random: &random, into: &steps)
+    perform(steps, trunk: index, now: now, into: &actions)
+  }
+}

@@ -1,0 +1,110 @@
+import CallControl
+import NetworkTypes
+import OrderedCollections
+import SIPDialog
+import SIPSyntax
+import SIPTransaction
+import STUN
+
+/// Uplinks: what their sockets hear, the STUN keepalive, the public address.
+extension LinkCore {
+  mutating func uplinkReceived(
+    _ bytes: Span<UInt8>, from source: Endpoint, _ socket: LinkSocket, uplink: Int, now: MonotonicInstant,
+    into actions: inout [LinkAction]
+  ) {
+    // RFC 7983: the first two bits of STUN are zero, SIP begins with a letter.
+    if STUNMessage.isSTUN(bytes) {
+      guard let message = try? STUNMessage(decoding: bytes) else { return discard("malformedSTUN") }
+      var stunActions: [UplinkPort.Action] = []
+      let isOurs =
+        sockets[socket.rawValue].stun?
+        .answerReceived(message, from: source, now: now, random: &random, into: &stunActions) ?? false
+      if isOurs {
+        counters.keepalives.count(uplinks[uplink].configuration.name, "answered")
+      } else {
+        discard("unexpectedSTUN")
+      }
+      perform(stunActions, on: socket.rawValue, now: now, into: &actions)
+      return
+    }
+    let isTarget = trunks.contains { trunk in trunk.targets.contains { $0.address == source.address } }
+    if isTarget { sockets[socket.rawValue].stun?.lineProven(now: now) }
+    guard !isKeepalive(bytes) else { return }
+    signallingReceived(bytes, from: source, socket, isForeign: !isTarget, now: now, into: &actions)
+  }
+
+  mutating func perform(
+    _ steps: [UplinkPort.Action], on index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard case .uplink(let uplink) = sockets[index].side else { return }
+    let name = uplinks[uplink].configuration.name
+    for step in steps {
+      switch step {
+      case .send(let bytes, let server):
+        counters.keepalives.count(name, "sent")
+        actions.append(.send(bytes, sockets[index].id, to: server))
+      case .mapped(let endpoint, let before):
+        mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
+      case .serversSilent:
+        uplinks[uplink].lastError = ErrorStatus(
+          code: "stunServersSilent",
+          sentence: "No STUN server answers on uplink \(name); its public address is not watched.")
+        actions.append(.log(.warning, "uplink \(name): no STUN server answers; going on with what is known"))
+        actions.append(
+          .verdict(
+            Verdict(
+              at: wallTime(now).description, subject: "uplink \(name)", code: "stunServersSilent",
+              sentence: "No STUN server answers, so the public address of uplink \(name) is not known for sure.",
+              evidence: "\(uplinks[uplink].configuration.stunServers.count) servers asked, none answered within 3 s",
+              nextStep: "Check the line, then stunServers in the configuration, then whether a firewall drops UDP.")))
+        for trunk in trunks.indices { advanceTrunk(trunk, now: now, into: &actions) }
+      case .serversBack:
+        uplinks[uplink].lastError = nil
+        actions.append(.log(.notice, "uplink \(name): STUN answers again"))
+      }
+      actions.append(.statusChanged)
+    }
+  }
+
+  private mutating func mappingChanged(
+    _ endpoint: Endpoint, before: Endpoint?, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let name = uplinks[uplink].configuration.name
+    if let before {
+      counters.addressChanges.count(name)
+      uplinks[uplink].lastChangeAt = wallTime(now)
+      uplinks[uplink].previousAddresses.insert(
+        .init(ip: before.address.description, port: before.port, until: wallTime(now).description), at: 0)
+      if uplinks[uplink].previousAddresses.count > 16 { uplinks[uplink].previousAddresses.removeLast() }
+      actions.append(.log(.notice, "uplink \(name): the public address has changed; moving every trunk"))
+    } else {
+      actions.append(.log(.info, "uplink \(name): the public address is known"))
+    }
+    for index in trunks.indices { advanceTrunk(index, now: now, into: &actions) }
+  }
+
+  /// Gives each uplink socket the addresses of its servers in its own family.
+  mutating func updateSTUNServers(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for index in sockets.indices {
+      guard case .uplink(let uplink) = sockets[index].side, let local = sockets[index].local else { continue }
+      var servers: [Endpoint] = []
+      for server in uplinks[uplink].configuration.stunServers {
+        let address = addresses(of: server).first { $0.isV4 == local.address.isV4 }
+        if let address { servers.append(Endpoint(address, port: server.port ?? 3478)) }
+      }
+      var stunActions: [UplinkPort.Action] = []
+      sockets[index].stun?.serversChanged(servers, now: now, random: &random, into: &stunActions)
+      perform(stunActions, on: index, now: now, into: &actions)
+    }
+  }
+
+  /// Whether the public side of a socket is as well known as it will be for now.
+  func isMappingSettled(_ socket: LinkSocket) -> Bool {
+    let state = sockets[socket.rawValue]
+    guard state.local != nil else { return false }
+    guard case .uplink(let uplink) = state.side, let stun = state.stun else { return true }
+    let configuration = uplinks[uplink].configuration
+    return configuration.publicAddress != nil || stun.mapping != nil || stun.isSilent
+      || configuration.stunServers.isEmpty
+  }
+}

@@ -1,0 +1,181 @@
+import CallControl
+import MediaRelay
+import NetworkTypes
+import SDP
+import SIPDialog
+import SIPSyntax
+import SIPTransaction
+
+/// Which side of the link a socket is on.
+enum LinkSide: Sendable, Equatable {
+  /// The index of the uplink in the configuration.
+  case uplink(Int)
+  case lan
+}
+
+/// One UDP socket of the link.
+struct SocketState: Sendable {
+  let id: LinkSocket
+  let side: LinkSide
+  let configured: Endpoint
+  /// Where it was bound in fact; `nil` until then.
+  var local: Endpoint?
+  /// The STUN side, on uplinks.
+  var stun: UplinkPort?
+}
+
+/// What is remembered of one uplink.
+struct UplinkState: Sendable {
+  var configuration: UplinkConfiguration
+  var previousAddresses: [UplinkStatus.PreviousAddress] = []
+  var lastChangeAt: WallTime?
+  var lastError: ErrorStatus?
+}
+
+/// One account at a provider.
+struct TrunkState: Sendable {
+  var configuration: TrunkConfiguration
+  /// Where its requests go, by preference; empty until the name was resolved.
+  var targets: [Endpoint] = []
+  var currentTarget = 0
+  var registration: Registration?
+  var status = TrunkStatus.State.starting
+  var lastError: ErrorStatus?
+  var contact: SIPURI?
+  /// Since when it has not been registered although it should be.
+  var unregisteredSince: MonotonicInstant?
+  /// How long that was before, in all.
+  var unregisteredSeconds = 0.0
+  /// When the REGISTER was sent that waits for its final answer.
+  var registeringSince: MonotonicInstant?
+  /// It is in the configuration no more; calls and transactions may still name it.
+  var isRemoved = false
+  /// The socket on which it last sent.
+  var socket: LinkSocket?
+
+  var name: String { configuration.name }
+  /// Whether calls may be made over it.
+  var isUsable: Bool { status == .registered || status == .static }
+  /// The host that is looked up: the outbound proxy's, or the registrar's.
+  var host: HostPort { configuration.outboundProxy ?? configuration.registrar }
+  /// RFC 3261 §19.1.2: 5060 where no port is given.
+  var port: UInt16 { host.port ?? 5060 }
+}
+
+/// Who is at the far side of a leg.
+enum LegSide: Sendable, Equatable {
+  case trunk(Int)
+  case station(String)
+}
+
+/// A media port of a leg.
+struct LegStream: Sendable {
+  let id: MediaPortID
+  let port: UInt16
+  var isOpen = false
+  var rtp: Endpoint?
+  var rtcp: Endpoint?
+  var counters = MediaCounters()
+}
+
+/// One side of a call: its dialog, its pending transactions and its media ports.
+struct Leg: Sendable {
+  let id: LegID
+  let side: LegSide
+  var path: SIPPath
+  let localTag: String
+  var dialog: Dialog?
+  /// The INVITE that set the leg up, as received or as last sent.
+  var invite: SIPMessage?
+  /// The INVITE or re-INVITE that we sent last.
+  var lastInvite: SIPMessage?
+  /// A re-INVITE of the far side that is not over yet.
+  var pendingInvite: SIPMessage?
+  /// An INVITE or re-INVITE of the far side that waits for our final response, or our 2xx for its ACK.
+  var serverTransaction: ServerTransactionID?
+  var isAnswerSent = false
+  /// Our INVITE or re-INVITE, until it is acknowledged or refused.
+  var clientTransaction: ClientTransactionID?
+  /// The INVITE that was acknowledged: a further 2xx to it is another callee's.
+  var ackedTransaction: ClientTransactionID?
+  var clientSequence: UInt32 = 0
+  var isConfirmed = false
+  var isEnded = false
+  /// BYE goes as soon as the ACK to our 2xx came (RFC 3261 §15).
+  var hangsUpWhenAcknowledged = false
+
+  var streams: [LegStream?] = []
+  /// Ports were tried in vain so many times.
+  var portFailures = 0
+  var isMappingAwaited = false
+  /// What waits for the media ports.
+  var deferred: [LegCommand] = []
+  /// The last description that came from the far side.
+  var remoteDescription: SessionDescription?
+  var sentDescription: SessionDescription?
+  let sessionID: UInt64
+  var sessionVersion: UInt64 = 0
+  var codec: String?
+  /// Our credentials on this leg.
+  var digest: DigestSession?
+
+  init(id: LegID, side: LegSide, path: SIPPath, random: inout RandomSource) {
+    self.id = id
+    self.side = side
+    self.path = path
+    localTag = random.hexDigits(16)
+    sessionID = random.next() >> 2
+  }
+}
+
+/// One call and its bookkeeping.
+struct CallState: Sendable {
+  enum Direction: String, Sendable { case inbound, outbound, `internal` }
+
+  let number: UInt64
+  /// The identifier that history, verdicts, traces and incidents share.
+  let identifier: String
+  let direction: Direction
+  var machine: CallMachine
+  var legs: [Leg]
+  /// The caller as it is shown to the callee.
+  let callerNumber: String
+  let callerName: String?
+  let calledNumber: String
+  var trunk: String?
+  let startedAt: WallTime
+  var answeredAt: WallTime?
+  var isRinging = false
+  var isRecorded = false
+  /// The two legs whose media belong together.
+  var coupled: [LegID] = []
+  /// The pairs of ports for which that was said.
+  var coupledPorts: [[MediaPortID]] = []
+}
+
+/// What a client transaction was for.
+enum ClientOwner: Sendable {
+  case registration(trunk: Int)
+  /// The INVITE that sets a leg up.
+  case invite(LegID)
+  case reinvite(LegID)
+  /// BYE; the leg may be gone already, so what a challenge needs is kept here.
+  case bye(SIPMessage, SIPPath, DigestSession?)
+  /// A request of one leg that was passed to the other; the response goes back.
+  case relayed(ServerTransactionID)
+}
+
+enum LinkTimer: Hashable, Sendable {
+  case stage(call: UInt64)
+  case media(LegID)
+  case resolve(host: String)
+  case targetKeepalive(trunk: Int)
+  case bindings
+  case stopping
+}
+
+/// Names a dialog from our side.
+struct DialogKey: Hashable, Sendable {
+  let callID: String
+  let localTag: String
+}

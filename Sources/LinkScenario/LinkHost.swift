@@ -1,0 +1,119 @@
+public import LinkManager
+public import MediaRelay
+public import NetworkSimulator
+public import NetworkTypes
+
+/// The daemon's own link on a node of the simulated internet: the very ``LinkCore`` and relay that `trunkline run` drives,
+/// with simulated sockets for their packets.
+public struct LinkHost: SimulatedHost {
+  public private(set) var link: LinkCore
+  public private(set) var media: SimulatedMedia
+  /// What the link said, oldest first.
+  public private(set) var logs: [(at: MonotonicInstant, level: LinkLogLevel, sentence: String)] = []
+  public private(set) var records: [CallRecord] = []
+  public private(set) var verdicts: [Verdict] = []
+  public private(set) var isStopped = false
+
+  public init(configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime) {
+    var random = random
+    let mediaRandom = RandomSource(seed: random.next())
+    link = LinkCore(configuration: configuration, random: random, now: now, wallTime: wallTime)
+    media = SimulatedMedia(random: mediaRandom)
+  }
+
+  public var nextDeadline: MonotonicInstant? { [link.nextDeadline, media.nextDeadline].compactMap { $0 }.min() }
+
+  public mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
+    step(now: now, into: &actions) { $0.start(now: $1, into: &$2) }
+  }
+
+  public mutating func datagramReceived(
+    _ bytes: [UInt8], from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    guard SimulatedMedia.isMedia(socket) else {
+      return step(now: now, into: &actions) {
+        $0.datagramReceived(bytes.span, from: source, on: LinkSocket(socket), now: $1, into: &$2)
+      }
+    }
+    var events: [MediaEvent] = []
+    media.datagramReceived(bytes, from: source, on: socket, now: now, into: &actions, events: &events)
+    deliver(events, now: now, into: &actions)
+  }
+
+  public mutating func timerFired(now: MonotonicInstant, into actions: inout [HostAction]) {
+    if let deadline = media.nextDeadline, deadline <= now {
+      var events: [MediaEvent] = []
+      media.timerFired(now: now, into: &actions, events: &events)
+      deliver(events, now: now, into: &actions)
+    }
+    if let deadline = link.nextDeadline, deadline <= now {
+      step(now: now, into: &actions) { $0.timerFired(now: $1, into: &$2) }
+    }
+  }
+
+  public mutating func nameResolved(
+    _ name: String, addresses: [IPAddress], now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    step(now: now, into: &actions) { $0.nameResolved(name, addresses, now: $1, into: &$2) }
+  }
+
+  public mutating func socketOpened(
+    _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    guard SimulatedMedia.isMedia(socket) else {
+      return step(now: now, into: &actions) {
+        $0.socketOpened(LinkSocket(socket), local: local, now: $1, into: &$2)
+      }
+    }
+    var events: [MediaEvent] = []
+    media.socketOpened(socket, now: now, into: &actions, events: &events)
+    deliver(events, now: now, into: &actions)
+  }
+
+  public mutating func socketFailed(
+    _ socket: Int, reason: String, now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    guard SimulatedMedia.isMedia(socket) else {
+      actions.append(.log("socket \(socket) could not be opened: \(reason)"))
+      return
+    }
+    var events: [MediaEvent] = []
+    media.socketFailed(socket, reason: reason, now: now, into: &actions, events: &events)
+    deliver(events, now: now, into: &actions)
+  }
+
+  /// Gives the link an input or a command and carries out what it asks.
+  public mutating func step(
+    now: MonotonicInstant, into actions: inout [HostAction],
+    _ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Void
+  ) {
+    var wanted: [LinkAction] = []
+    body(&link, now, &wanted)
+    for action in wanted {
+      switch action {
+      case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))
+      case .closeSocket(let socket): actions.append(.closeSocket(socket.rawValue))
+      case .send(let bytes, let socket, let remote):
+        actions.append(.send(bytes, socket: socket.rawValue, to: remote))
+      case .media(let command):
+        var events: [MediaEvent] = []
+        media.apply(command, now: now, into: &actions, events: &events)
+        deliver(events, now: now, into: &actions)
+      case .resolve(let host): actions.append(.resolve(host))
+      case .record(let record): records.append(record)
+      case .verdict(let verdict): verdicts.append(verdict)
+      case .log(let level, let sentence):
+        logs.append((now, level, sentence))
+        actions.append(.log(sentence))
+      case .measured, .statusChanged: break
+      case .stopped: isStopped = true
+      }
+    }
+  }
+
+  private mutating func deliver(_ events: [MediaEvent], now: MonotonicInstant, into actions: inout [HostAction]) {
+    for event in events {
+      step(now: now, into: &actions) { $0.mediaEventReceived(event, now: $1, into: &$2) }
+    }
+  }
+}
