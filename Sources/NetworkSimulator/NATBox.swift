@@ -69,7 +69,8 @@ public struct NATBox: Sendable {
   // MARK: Packets
 
   /// A packet from inside.
-  public mutating func sentFromInside(_ packet: Datagram, now: MonotonicInstant, random: inout RandomSource) -> Verdict {
+  public mutating func sentFromInside(_ packet: Datagram, now: MonotonicInstant, random: inout RandomSource) -> Verdict
+  {
     expire(now)
     switch kind(for: packet) {
     case .blocked: return .refused(.blocked)
