@@ -25,7 +25,7 @@ def talk(lab, latching):
     far = home.far_end(follow)
     daemon = Daemon(lab, configuration())
     trunk = daemon.wait_registered()
-    host.require(f"{network.PUBLIC}:{PORT}" in (trunk.get("contact") or ""), f"the contact is not public: {trunk['contact']}")
+    host.require(f"{network.PUBLIC}:{PORT}" in (trunk.get("contact") or ""), f"the contact is not public: {trunk.get('contact')}")
     contact = home.events("registered")[-1]["contact"]
     host.require(f"@{network.PUBLIC}:{PORT}" in contact or f":{network.PUBLIC}:{PORT}" in contact,
                  f"the registrar was given {contact}")
