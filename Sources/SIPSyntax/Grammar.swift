@@ -130,7 +130,12 @@ package enum Grammar {
     while position < end {
       switch bytes[position] {
       case 0x22: return position + 1
-      case 0x5C: position += 2
+      case 0x5C:
+        // A quoted pair is anything but a line end (RFC 3261 §25.1), else a fold could be hidden in it.
+        guard position + 1 < end, bytes[position + 1] != 0x0D, bytes[position + 1] != 0x0A else {
+          throw SIPParseError(.quotedString, at: position, "A backslash may not stand before a line end.")
+        }
+        position += 2
       default: position += 1
       }
     }

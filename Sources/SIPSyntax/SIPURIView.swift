@@ -107,8 +107,9 @@ public struct SIPURIView: Sendable, Equatable {
         position += 1
         while position < end, Grammar.isURIParameter(bytes[position]) || bytes[position] == 0x25 { position += 1 }
       }
-      if let wrong = Grammar.firstUnescaped(bytes, nameStart..<position, { $0 != 0x25 }) {
-        throw SIPParseError(.parameter, at: wrong, "Two hexadecimal digits are expected behind this percent sign.")
+      let parameter = nameStart..<position
+      if parameter.contains(where: { bytes[$0] == 0x25 }), Grammar.unescaped(Grammar.text(bytes, parameter)) == nil {
+        throw SIPParseError(.parameter, at: nameStart, "The escapes of this parameter are no UTF-8.")
       }
     }
     parameters = start..<position

@@ -1,0 +1,69 @@
+#!/bin/sh
+# build.sh [TARGET…]: builds the fuzzers (STUN SIP SDP RTP) to Fuzz/.build, only what is older than its sources.
+#
+# By the compiler, not as a package: the nested package would fetch and lay out every dependency of the main one to
+# build four parsers that need none of them (swift-crypto is stood in for, see Crypto/Crypto.swift).
+set -eu
+cd "$(dirname "$0")"
+mkdir -p .build
+sources=../Sources
+flags="-O -wmo -parse-as-library -sanitize=fuzzer -swift-version 6 -package-name trunkline -I .build
+  -enable-upcoming-feature ExistentialAny -enable-upcoming-feature InternalImportsByDefault
+  -enable-upcoming-feature MemberImportVisibility"
+
+# is_older FILE PATH…: whether FILE is missing, or anything in the paths is newer.
+is_older() {
+  file=$1
+  shift
+  [ ! -e "$file" ] || [ -n "$(find "$@" -newer "$file" -name '*.swift' | head -1)" ]
+}
+
+# module NAME FOLDER [DEPENDENCY…]: an object with everything instrumented, and the module to import.
+module() {
+  name=$1 folder=$2
+  shift 2
+  for dependency in "$@"; do
+    [ ! -e ".build/$name.o" ] || [ ! ".build/$dependency.o" -nt ".build/$name.o" ] || rm ".build/$name.o"
+  done
+  is_older ".build/$name.o" "$folder" || return 0
+  # shellcheck disable=SC2046,SC2086
+  swiftc $flags -module-name "$name" -emit-module -emit-module-path ".build/$name.swiftmodule" -emit-object \
+    -o ".build/$name.o" $(find "$folder" -name '*.swift')
+}
+
+# fuzzer NAME MODULE…: Targets/NAME.swift with its entry, linked with the modules.
+fuzzer() {
+  name=$1
+  shift
+  objects=""
+  for used in "$@"; do objects="$objects .build/$used.o"; done
+  for object in $objects; do
+    [ ! -e ".build/fuzz-$name" ] || [ ! "$object" -nt ".build/fuzz-$name" ] || rm ".build/fuzz-$name"
+  done
+  is_older ".build/fuzz-$name" "Targets/$name.swift" Targets/Entry.swift || return 0
+  # shellcheck disable=SC2086
+  swiftc $flags -module-name "Fuzz$name" -o ".build/fuzz-$name" Targets/Entry.swift "Targets/$name.swift" $objects
+}
+
+module NetworkTypes $sources/NetworkTypes
+for target in ${*:-STUN SIP SDP RTP}; do
+  case $target in
+  STUN)
+    module Crypto Crypto
+    module STUN $sources/STUN NetworkTypes Crypto
+    fuzzer STUN NetworkTypes Crypto STUN
+    ;;
+  SIP)
+    module SIPSyntax $sources/SIPSyntax NetworkTypes
+    fuzzer SIP NetworkTypes SIPSyntax
+    ;;
+  SDP | RTP)
+    module "$target" "$sources/$target" NetworkTypes
+    fuzzer "$target" NetworkTypes "$target"
+    ;;
+  *)
+    echo "build.sh: no target named $target (STUN, SIP, SDP, RTP)" >&2
+    exit 64
+    ;;
+  esac
+done
