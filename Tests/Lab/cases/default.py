@@ -18,7 +18,7 @@ def accounts(text):
     """{extension: password} from what the start prints."""
     found = {}
     for line in text.splitlines():
-        match = re.search(r"(?:phone|extension|user(?:name)?)\W+(\d+)\b.*?password:?\s+(\S+)", line, re.I)
+        match = re.match(r"\s*(?:(?:phone|extension|user(?:name)?)\W+)?(\d+)\b.*?\bpassword:?\s+(\S+)", line, re.I)
         if match:
             found[match.group(1)] = match.group(2)
     return found

@@ -79,6 +79,8 @@ class Daemon:
 
     def verb(self, *words):
         """Runs another verb beside the daemon: (exit code, standard output)."""
+        if self.configuration:
+            words += ("--config", self.configuration)
         done = subprocess.run(
             ["ip", "netns", "exec", self.lab.network.namespace("office"), EXECUTABLE, *words], capture_output=True,
             text=True, timeout=20, env={**os.environ, **self.environment}, cwd=self.folder)
