@@ -38,7 +38,8 @@ struct LayerBench {
   }
 
   mutating func respond(_ id: ServerTransactionID, _ status: Int, tag: String = "local") throws {
-    let request = try #require(layer.request(of: id))
+    let found = layer.request(of: id)
+    let request = try #require(found)
     layer.respond(id, SIPMessage(responding: request, status: status, toTag: tag), now: now, into: &events)
   }
 
