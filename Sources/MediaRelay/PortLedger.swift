@@ -1,0 +1,50 @@
+/// Which pairs of media ports are taken. They are given out in turn, so that a port rests for as long as possible after
+/// its call: late packets of one call must not reach the next.
+public struct PortLedger: Sendable {
+  private enum State: Sendable { case free, taken, unusable }
+
+  /// The RTP port of the first pair.
+  private let base: Int
+  private var states: [State]
+  private var next = 0
+  /// How many pairs are taken.
+  public private(set) var inUse = 0
+
+  /// Pairs of an even port and the one after it, as far as both lie in `range`.
+  public init(_ range: ClosedRange<UInt16>) {
+    base = (Int(range.lowerBound) + 1) / 2 * 2
+    states = Array(repeating: .free, count: max(0, (Int(range.upperBound) - base + 1) / 2))
+  }
+
+  /// How many pairs there are.
+  public var capacity: Int { states.count }
+
+  /// The RTP port of a pair that is free now; `nil` when all are taken. Pairs that the system once refused come only when
+  /// no other is left.
+  public mutating func take() -> UInt16? { take(.free) ?? take(.unusable) }
+
+  /// Frees the pair of that RTP port.
+  public mutating func giveBack(_ port: UInt16) { change(port, to: .free) }
+
+  /// Frees a pair that could not be opened: something else on this host has it.
+  public mutating func markUnusable(_ port: UInt16) { change(port, to: .unusable) }
+
+  private mutating func take(_ wanted: State) -> UInt16? {
+    for step in states.indices {
+      let index = (next + step) % states.count
+      guard states[index] == wanted else { continue }
+      states[index] = .taken
+      next = (index + 1) % states.count
+      inUse += 1
+      return UInt16(base + 2 * index)
+    }
+    return nil
+  }
+
+  private mutating func change(_ port: UInt16, to state: State) {
+    let index = (Int(port) - base) / 2
+    guard Int(port) >= base, port % 2 == 0, states.indices.contains(index), states[index] == .taken else { return }
+    states[index] = state
+    inUse -= 1
+  }
+}

@@ -1,0 +1,82 @@
+import NetworkTypes
+import RTP
+
+/// Makes the packets of a ``MediaSource``: 20 ms of G.711 each, with the sequence, timestamps and marker of one stream.
+struct RTPPlayer: Sendable {
+  static let interval = Duration.milliseconds(20)
+  private static let samplesPerPacket = 160
+  /// The peak of a sine at −10 dBm0: full scale of G.711 is +3.14 dBm0.
+  private static let amplitude = 7218.0
+
+  let source: MediaSource
+  let payloadType: UInt8
+  private let ssrc: UInt32
+  private var sequence: UInt16
+  private var timestamp: UInt32
+  /// Samples played so far.
+  private var position: UInt64 = 0
+  private var isFirst = true
+  private(set) var nextDeadline: MonotonicInstant
+
+  init(_ source: MediaSource, payloadType: UInt8, ssrc: UInt32, random: inout RandomSource, now: MonotonicInstant) {
+    self.source = source
+    self.payloadType = payloadType
+    self.ssrc = ssrc
+    // Below half, so that a receiver with a simple view of the wrap is not tried in the first minutes.
+    sequence = UInt16(truncatingIfNeeded: random.next()) & 0x7fff
+    timestamp = UInt32(truncatingIfNeeded: random.next())
+    nextDeadline = now
+  }
+
+  /// The packet that is due. When the owner comes late by more than five packets, those are skipped, as lost ones would be.
+  mutating func nextPacket(now: MonotonicInstant) -> [UInt8] {
+    let late = (now - nextDeadline).nanoseconds / Self.interval.nanoseconds
+    if late > 5 { skip(late) }
+    let header = RTPHeader(
+      marker: isFirst, payloadType: payloadType, sequence: sequence, timestamp: timestamp, ssrc: ssrc)
+    var packet = header.encoded()
+    packet.reserveCapacity(12 + Self.samplesPerPacket)
+    for index in 0..<Self.samplesPerPacket {
+      let sample = sample(position &+ UInt64(index))
+      // Payload type 0 is µ-law by RFC 3551; whatever else the call settled on is A-law.
+      packet.append(payloadType == 0 ? G711.encodeMuLaw(sample) : G711.encodeALaw(sample))
+    }
+    isFirst = false
+    skip(1)
+    return packet
+  }
+
+  private mutating func skip(_ packets: Int64) {
+    let samples = UInt64(packets) &* UInt64(Self.samplesPerPacket)
+    sequence = sequence &+ UInt16(truncatingIfNeeded: packets)
+    timestamp = timestamp &+ UInt32(truncatingIfNeeded: samples)
+    position = position &+ samples
+    nextDeadline = nextDeadline + Self.interval * Int(packets)
+  }
+
+  private func sample(_ index: UInt64) -> Int16 {
+    switch source {
+    case .silence: return 0
+    case .tone(let hertz):
+      // Whole turns are dropped in integers, so that a tone of hours stays exact.
+      let pitch = UInt64(min(max(hertz, 1), 3999))
+      return Int16((Self.amplitude * Sine.ofTurns(Double(index % 8000 * pitch % 8000) / 8000)).rounded())
+    }
+  }
+}
+
+/// A sine without a mathematics library, which floors below the shells do not import.
+enum Sine {
+  /// The sine of `turns` × 2π, for 0 ≤ `turns` < 1, to eight digits.
+  static func ofTurns(_ turns: Double) -> Double {
+    // To the quarter around zero: sin(π − x) = sin x.
+    var quarter = turns
+    if quarter > 0.75 { quarter -= 1 } else if quarter > 0.25 { quarter = 0.5 - quarter }
+    let x = quarter * 2 * Double.pi
+    let square = x * x
+    // The Taylor series to x¹³.
+    var sum = 1.0
+    for divisor in [156.0, 110, 72, 42, 20, 6] { sum = 1 - square / divisor * sum }
+    return x * sum
+  }
+}
