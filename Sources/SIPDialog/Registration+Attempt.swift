@@ -112,7 +112,6 @@ extension Registration {
     }
     failures = 0
     refusals = 0
-    lastRefusal = nil
     binding = (registered, now + .seconds(granted))
     phase = .bound
     nextDeadline = now + RegistrationPolicy.refreshDelay(expires: granted, random: &random)
@@ -169,7 +168,6 @@ extension Registration {
     switch failure.kind {
     case .refused:
       refusals += 1
-      lastRefusal = now
       binding = nil
       let isFirst = refusals == 1 && recentCount(now: now) < RegistrationPolicy.busyCount
       // Up to a tenth later: the accounts of one provider do not come back all at once.
@@ -179,7 +177,8 @@ extension Registration {
     case .transient:
       failures += 1
       retryAt = now + RegistrationPolicy.backOff(failures: failures, random: &random)
-      if let lastRefusal { retryAt = max(retryAt, lastRefusal + RegistrationPolicy.refusedInterval) }
+      // A refusal is not undone by silence: the registrar may hear us all the same.
+      if refusals > 0 { retryAt = max(retryAt, now + RegistrationPolicy.refusedInterval) }
       // A binding that the registrar still has lets calls in, unless the registrar is silent.
       if let binding, binding.until > now, binding.contact == contact, failure != .noAnswer {
         setState(.registered(until: binding.until), into: &actions)

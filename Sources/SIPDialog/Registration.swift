@@ -77,7 +77,6 @@ public struct Registration: Sendable {
   var failures = 0
   /// Refusals since the last success.
   var refusals = 0
-  var lastRefusal: MonotonicInstant?
   /// When the last few REGISTERs left.
   var recent: [MonotonicInstant] = []
   /// A REGISTER was given up while unanswered: until then its timeout may be reported.
