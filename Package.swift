@@ -9,12 +9,122 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let orderedCollections = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+
+/// A target and the tests beside it, where it has any.
+func floor(
+  _ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency]? = nil, testResources: [Resource] = []
+) -> [Target] {
+  var targets: [Target] = [.target(name: name, dependencies: dependencies, swiftSettings: settings)]
+  if let tests {
+    targets.append(
+      .testTarget(
+        name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies + tests, resources: testResources,
+        swiftSettings: settings))
+  }
+  return targets
+}
+
+// The floors of docs/architecture.md: each target depends only on targets above it in this list.
+let pure: [Target] =
+  floor("NetworkTypes", [], tests: [])
+  + floor("STUN", ["NetworkTypes", crypto], tests: [])
+  + floor("SIPSyntax", ["NetworkTypes"], tests: [])
+  + floor("SDP", ["NetworkTypes"], tests: [])
+  + floor("RTP", ["NetworkTypes"], tests: [])
+  + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto, orderedCollections], tests: [])
+  + floor("MediaRelay", ["NetworkTypes", "STUN", "RTP"], tests: [])
+  + floor("SIPDialog", ["NetworkTypes", "SIPSyntax", "SIPTransaction"], tests: [])
+  + floor("CallControl", ["NetworkTypes", "SDP", "SIPSyntax", "SIPTransaction"], tests: [])
+  + floor(
+    "EmbeddedProvider",
+    [
+      "NetworkTypes", "STUN", "SIPSyntax", "SDP", "SIPTransaction", "SIPDialog", "MediaRelay", "CallControl",
+      orderedCollections,
+    ], tests: ["NetworkSimulator"])
+  + floor(
+    "LinkManager",
+    [
+      "NetworkTypes", "STUN", "SIPSyntax", "SDP", "SIPTransaction", "SIPDialog", "MediaRelay", "CallControl",
+      orderedCollections,
+    ], tests: [])
+  + floor(
+    "NetworkSimulator", ["NetworkTypes", "STUN", "MediaRelay", "EmbeddedProvider", orderedCollections], tests: [])
+
+let shells: [Target] =
+  [.target(name: "CDatagramSockets"), .target(name: "CDashboard", exclude: ["dashboard.html"])]
+  + floor("DatagramSockets", ["NetworkTypes", "CDatagramSockets"], tests: [])
+  + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
+  + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
+  + floor("NameResolver", ["NetworkTypes"])
+  + floor("LinkScenario",
+    ["NetworkTypes", "MediaRelay", "LinkManager", "NetworkSimulator"])
+  + floor("Store", ["LinkManager", .product(name: "GRDB", package: "GRDB.swift")], tests: [])
+  + floor(
+    "ControlAPI",
+    [
+      "CDashboard", "LinkManager", hummingbird, .product(name: "HummingbirdCore", package: "hummingbird"), nioCore,
+      logging, serviceLifecycle,
+    ], tests: [.product(name: "NIOEmbedded", package: "swift-nio")])
+  + floor(
+    "TrunklineDaemon",
+    [
+      "NetworkTypes", "STUN", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager", "DatagramSockets",
+      "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections, .product(name: "Yams", package: "Yams"), logging,
+      serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+    ])
+
+let programs: [Target] = [
+  .executableTarget(
+    name: "trunkline",
+    dependencies: [
+      "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkScenario", "NetworkSimulator",
+      "DatagramSockets", "ControlAPI", "TrunklineDaemon",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ], swiftSettings: settings)
+]
+
+let checks: [Target] = [
+  .testTarget(
+    name: "ConfigurationTests", dependencies: ["TrunklineDaemon", "LinkManager", "CallControl", "NetworkTypes"],
+    exclude: ["Mistakes", "Notes", "Examples"], swiftSettings: settings),
+  .testTarget(
+    name: "ScenarioTests",
+    dependencies: [
+      "LinkScenario", "LinkManager", "NetworkSimulator", "EmbeddedProvider", "NetworkTypes", "SIPSyntax", "STUN",
+      "MediaRelay", "CallControl", orderedCollections,
+    ], swiftSettings: settings),
+  .executableTarget(
+    name: "SIPParserBenchmark", dependencies: ["SIPSyntax"], path: "Benchmarks/SIPParserBenchmark",
+    swiftSettings: settings),
+]
+
 let package = Package(
   name: "trunkline",
-  products: [.library(name: "NetworkTypes", targets: ["NetworkTypes"])],
-  targets: [
-    .target(name: "NetworkTypes", swiftSettings: settings),
-    .testTarget(name: "NetworkTypesTests", dependencies: ["NetworkTypes"], swiftSettings: settings),
+  products: [
+    .executable(name: "trunkline", targets: ["trunkline"]),
+    .library(name: "STUN", targets: ["STUN", "NetworkTypes"]),
+    .library(name: "SIP", targets: ["SIPSyntax", "SIPTransaction", "SIPDialog", "NetworkTypes"]),
+    .library(name: "SDP", targets: ["SDP", "NetworkTypes"]),
+    .library(name: "RTP", targets: ["RTP", "MediaRelay", "NetworkTypes"]),
   ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections.git", from: "1.6.0"),
+    .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+    .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+    .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
+    .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+    .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+    .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+  ],
+  targets: pure + shells + programs + checks,
   swiftLanguageModes: [.v6]
 )

@@ -32,7 +32,7 @@ extension LinkCore {
   ) -> Bool {
     guard let index = trunks.firstIndex(where: { $0.name == name }) else { return false }
     var steps: [RegistrationAction] = []
-    trunks[index].registration?.refresh(now: now, random: &random, into: &steps)
+    trunks[index].registration?.refresh(isAskedByPerson: true, now: now, random: &random, into: &steps)
     perform(steps, trunk: index, now: now, into: &actions)
     return true
   }

@@ -113,7 +113,13 @@ extension LinkCore {
         guard let path = route(ofTrunk: index) else { continue }
         addRoute(ofTrunk: index, to: &request)
         trunks[index].registeringSince = trunks[index].registeringSince ?? now
-        sendRequest(request, path, owner: .registration(trunk: index), now: now, into: &actions)
+        // A REGISTER that is still unanswered is superseded.
+        if let old = trunks[index].registerTransaction {
+          transactions.forget(old)
+          clientOwners.removeValue(forKey: old)
+        }
+        trunks[index].registerTransaction = sendRequest(
+          request, path, owner: .registration(trunk: index), now: now, into: &actions)
       case .registered:
         if trunks[index].status != .registered {
           actions.append(.log(.notice, "trunk \(trunks[index].name) is registered"))
@@ -130,8 +136,13 @@ extension LinkCore {
         trunks[index].lastError = nil
       case .removed: trunks[index].status = trunks[index].configuration.enabled ? .unregistered : .disabled
       case .failed(let code, let sentence, _):
-        let state: TrunkStatus.State =
-          trunks[index].registration?.state == .rejected ? .rejected : .unreachable
+        let state: TrunkStatus.State
+        switch trunks[index].registration?.state {
+        case .rejected: state = .rejected
+        // A provider in trouble has not taken the binding away.
+        case .registered: state = .registered
+        default: state = .unreachable
+        }
         trunkFailed(
           index, state: state, code: code, sentence: sentence, evidence: "REGISTER to \(trunks[index].host)",
           now: now, into: &actions)
@@ -149,7 +160,7 @@ extension LinkCore {
     let isNew = trunks[index].lastError?.code != code || trunks[index].status != state
     trunks[index].status = state
     trunks[index].lastError = ErrorStatus(code: code, sentence: sentence)
-    trunks[index].unregisteredSince = trunks[index].unregisteredSince ?? now
+    if state != .registered { trunks[index].unregisteredSince = trunks[index].unregisteredSince ?? now }
     actions.append(.statusChanged)
     guard isNew else { return }
     let name = trunks[index].name
@@ -164,8 +175,19 @@ extension LinkCore {
   /// What a person does about each failure of a trunk.
   private static let nextSteps: [(code: String, step: String)] = [
     ("wrongPassword", "Compare username, authUsername and password of the trunk with what the provider shows."),
-    ("forbidden", "Ask the provider whether the account is active; compare username and password."),
+    ("forbidden", "Compare username and password; ask the provider whether the account is active."),
+    ("noPassword", "Set password of the trunk."),
     ("wrongRealm", "Set realm of the trunk to the provider's, if that realm is indeed the provider's."),
+    ("unsupportedAuthentication", "Ask the provider for digest authentication with MD5 or SHA-256."),
+    ("unknownUser", "Check username and domain of the trunk."),
+    ("notARegistrar", "Check registrar of the trunk: what answers there takes no registrations."),
+    ("refused", "Ask the provider why it refuses; the trace of the trunk shows what was sent."),
+    ("redirected", "Set registrar of the trunk to where the provider points."),
+    ("intervalTooBrief", "Set expires of the trunk to a longer time."),
+    ("expiresAtOnce", "Ask the provider why it grants no time; set expires of the trunk."),
+    ("endlessChallenges", "Compare username, authUsername and password; ask the provider."),
+    ("providerBusy", "Nothing: it is tried again. If it lasts, ask the provider."),
+    ("providerError", "Nothing: it is tried again. If it lasts, ask the provider."),
     ("nameUnknown", "Check registrar and outboundProxy for a misspelling, then the name servers of this machine."),
     ("noAnswer", "Check the line; then whether a firewall drops UDP to the provider; then registrar and its port."),
   ]

@@ -39,6 +39,7 @@ struct TrunkState: Sendable {
   var targets: [Endpoint] = []
   var currentTarget = 0
   var registration: Registration?
+  var registerTransaction: ClientTransactionID?
   var status = TrunkStatus.State.starting
   var lastError: ErrorStatus?
   var contact: SIPURI?

@@ -1,5 +1,5 @@
 public import LinkManager
-public import MediaRelay
+import MediaRelay
 public import NetworkSimulator
 public import NetworkTypes
 

@@ -23,9 +23,10 @@ public final class SystemResolver: Sendable {
   }
 
   private static func addresses(of host: String) -> [IPAddress] {
-    var hints = addrinfo()
-    hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
-    hints.ai_flags = AI_ADDRCONFIG
+    // Imported C structures with pointers in them count as unsafe; these pointers stay null.
+    var hints = unsafe addrinfo()
+    unsafe hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+    unsafe hints.ai_flags = AI_ADDRCONFIG
     var list: UnsafeMutablePointer<addrinfo>?
     // getaddrinfo writes a list that is ours until freeaddrinfo; nothing of it is kept beyond this function.
     guard unsafe getaddrinfo(host, nil, &hints, &list) == 0 else { return [] }

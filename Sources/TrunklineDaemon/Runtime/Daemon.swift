@@ -1,0 +1,147 @@
+import ControlAPI
+import DatagramSockets
+import EmbeddedProvider
+import Foundation
+public import LinkManager
+import Logging
+import NetworkTypes
+import ServiceLifecycle
+import Store
+import Synchronization
+import UnixSignals
+
+/// Why the daemon cannot run, with the exit code of the contract.
+public enum DaemonFailure: Error, Sendable, CustomStringConvertible {
+  /// 78: the configuration has mistakes; a line each.
+  case configuration([String])
+  /// 71: a port cannot be opened.
+  case port(String)
+
+  public var exitCode: Int32 {
+    switch self {
+    case .configuration: 78
+    case .port: 71
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .configuration(let lines): lines.joined(separator: "\n")
+    case .port(let sentence): sentence
+    }
+  }
+}
+
+/// `trunkline run`: the link, its HTTP side and its store, until a signal ends it.
+public struct Daemon: Sendable {
+  let configuration: TrunklineConfiguration
+  /// Where the configuration was read; `nil` with the embedded default.
+  let configurationPath: String?
+  let embedded: EmbeddedDefault?
+  let logger: Logger
+
+  /// The daemon of a configuration file.
+  public init(configuration: TrunklineConfiguration, path: String) {
+    self.configuration = configuration
+    configurationPath = path
+    embedded = nil
+    logger = Self.logger(configuration.log)
+  }
+
+  /// The embedded default.
+  public init(embedded: EmbeddedDefault) {
+    configuration = TrunklineConfiguration()
+    configurationPath = nil
+    self.embedded = embedded
+    logger = Self.logger(configuration.log)
+  }
+
+  private static func logger(_ log: LogConfiguration) -> Logger {
+    Logger(label: "link") { label in
+      LineLogHandler(label: label, level: Logger.Level(rawValue: log.level) ?? .info, isJSON: log.format == .json)
+    }
+  }
+
+  /// This host's addresses, for ``LANConfiguration/interfaces``.
+  public static func interfaces() -> [InterfaceAddress] {
+    HostInterfaces.addresses().filter(\.isUp).map { InterfaceAddress($0.address, prefixLength: $0.prefixLength) }
+  }
+
+  /// Runs until SIGTERM or SIGINT; SIGHUP reads the configuration again. Throws ``DaemonFailure``.
+  ///
+  /// - Parameter ready: is called once everything is open, with the address of the API, the token and the one-time link of
+  ///   the dashboard.
+  public func run(ready: @escaping @Sendable (_ url: String, _ token: String, _ link: String) -> Void) async throws {
+    let bind = configuration.http.bind
+    let token = configuration.http.token?.value ?? AccessGate.randomSecret()
+    let store = CallStore(path: embedded == nil ? configuration.storePath : nil) { [logger] in logger.warning("\($0)") }
+    await store.open()
+    let (link, notify) = (embedded == nil ? linkConfiguration(configuration.link) : configuration.link, Notifier())
+    let host: SignallingHost
+    do throws(DatagramSocketError) {
+      host = try SignallingHost(configuration: link, embedded: embedded, listeners: notify.listeners(store, logger))
+    } catch { throw DaemonFailure.port(error.sentence) }
+    let control = DaemonControl(host: host, store: store, isEmbedded: embedded != nil) {
+      () async throws(ControlFailure) in try await reload(host)
+    }
+    notify.control.withLock { $0 = control }
+    do { try await host.start() } catch { throw DaemonFailure.port("\(error)") }
+
+    let gate = AccessGate(token: token, bindAddress: bind.address.description)
+    let file = ControlFile(
+      url: "http://\(Endpoint(bind.address.isUnspecified ? .loopbackV4 : bind.address, port: bind.port))", token: token,
+      processID: ProcessInfo.processInfo.processIdentifier)
+    let server = ControlServer(
+      control: control, gate: gate, address: bind.address.description, port: Int(bind.port), logger: httpLogger
+    ) { _ in
+      do { try file.write() } catch { logger.warning("the file that trunkline status reads cannot be written: \(error)") }
+      ready(file.url, token, file.url + gate.makeLink())
+    }
+    defer {
+      file.remove()
+      host.stop()
+    }
+    let services = ServiceGroup(
+      configuration: ServiceGroupConfiguration(
+        services: [
+          .init(service: LinkService(host: host, stopped: notify.stopped, control: control)),
+          .init(service: ReloadService(logger: logger) { () async throws(ControlFailure) in try await reload(host) }),
+          .init(service: server),
+        ], gracefulShutdownSignals: [.sigterm, .sigint], logger: httpLogger))
+    do {
+      try await services.run()
+    } catch let failure as ControlServerFailure {
+      throw DaemonFailure.port(failure.description)
+    }
+  }
+
+  /// What the HTTP server and the services say of themselves interests nobody while it is not a warning.
+  private var httpLogger: Logger {
+    var logger = Logger(label: "http") { label in
+      LineLogHandler(label: label, level: .warning, isJSON: configuration.log.format == .json)
+    }
+    logger.logLevel = .warning
+    return logger
+  }
+
+  private func linkConfiguration(_ link: LinkConfiguration) -> LinkConfiguration {
+    var link = link
+    link.lan.interfaces = Self.interfaces()
+    return link
+  }
+
+  /// Reads the file again; one with a mistake changes nothing.
+  private func reload(_ host: SignallingHost) async throws(ControlFailure) {
+    guard let configurationPath else { throw .conflict("The embedded default has no configuration file to read again.") }
+    let loaded = ConfigurationFile.load(configurationPath)
+    guard let new = loaded.configuration else {
+      for diagnostic in loaded.errors { logger.error("reload: \(diagnostic)") }
+      throw .invalid(loaded.errors.map(\.description))
+    }
+    let link = linkConfiguration(new.link)
+    await host.run { host in
+      host.step { core, now, actions in core.reconfigure(link, now: now, into: &actions) }
+    }
+    logger.notice("the configuration was read again")
+  }
+}

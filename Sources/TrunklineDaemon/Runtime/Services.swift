@@ -1,0 +1,94 @@
+import ControlAPI
+import DatagramSockets
+import Foundation
+import LinkManager
+import Logging
+import NetworkTypes
+import ServiceLifecycle
+import Store
+import Synchronization
+import UnixSignals
+
+/// Carries what the signalling thread tells to the log, the store and the API.
+final class Notifier: Sendable {
+  let control = Mutex<DaemonControl?>(nil)
+  let stopped = AsyncStream.makeStream(of: Void.self)
+
+  func listeners(_ store: CallStore, _ logger: Logger) -> SignallingHost.Listeners {
+    SignallingHost.Listeners(
+      recorded: { record in
+        Task {
+          await store.append(record)
+          self.control.withLock { $0 }?.tell(.callEnded(record))
+        }
+      },
+      verdict: { verdict in
+        Task {
+          await store.append(verdict)
+          self.control.withLock { $0 }?.tell(.verdict(verdict))
+        }
+      },
+      logged: { level, sentence in logger.log(level: Logger.Level(level), "\(sentence)") },
+      measured: { self.control.withLock { $0 }?.measured($0) },
+      statusChanged: { self.control.withLock { $0 }?.statusChanged() },
+      stopped: {
+        self.stopped.continuation.yield()
+        self.stopped.continuation.finish()
+      })
+  }
+}
+
+extension Logger.Level {
+  init(_ level: LinkLogLevel) {
+    switch level {
+    case .debug: self = .debug
+    case .info: self = .info
+    case .notice: self = .notice
+    case .warning: self = .warning
+    case .error: self = .error
+    }
+  }
+}
+
+/// The link as a service: on a graceful shutdown calls are ended and registrations removed before it returns.
+struct LinkService: Service {
+  let host: SignallingHost
+  let stopped: (stream: AsyncStream<Void>, continuation: AsyncStream<Void>.Continuation)
+  let control: DaemonControl
+
+  func run() async throws {
+    await withGracefulShutdownHandler {
+      for await _ in stopped.stream {}
+      control.finishEvents()
+    } onGracefulShutdown: {
+      host.shutDown()
+    }
+  }
+}
+
+/// Reads the configuration again on SIGHUP.
+struct ReloadService: Service {
+  let logger: Logger
+  let reload: @Sendable () async throws(ControlFailure) -> Void
+
+  func run() async throws {
+    for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+      do { try await reload() } catch { logger.error("reload: nothing was changed") }
+    }
+  }
+}
+
+/// The configuration file, read with this process's environment and files.
+public enum ConfigurationFile {
+  /// Where `run` looks when no file is named.
+  public static let standardPath = "/etc/trunkline/trunkline.yaml"
+
+  public static func load(_ path: String) -> LoadedConfiguration {
+    ConfigurationLoader.load(path: path, environment: ProcessInfo.processInfo.environment) {
+      (name) throws(UnreadableFile) in
+      do { return Array(try Data(contentsOf: URL(fileURLWithPath: name))) } catch {
+        throw UnreadableFile(error.localizedDescription)
+      }
+    }
+  }
+}

@@ -1,0 +1,226 @@
+public import DatagramSockets
+import EmbeddedProvider
+public import LinkManager
+import MediaEngine
+import MediaRelay
+import NameResolver
+public import NetworkTypes
+import STUN
+
+/// The shell of all signalling of a process: one thread on which the link's core lives, and with the embedded default the
+/// provider's and the built-in phone's beside it. It carries out what they ask and decides nothing.
+public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
+  /// Whom a socket belongs to.
+  enum Owner {
+    case link(LinkSocket)
+    case provider
+    case phone
+    case stun
+  }
+
+  /// What the host tells, on the signalling thread.
+  public struct Listeners: Sendable {
+    public var recorded: @Sendable (CallRecord) -> Void
+    public var verdict: @Sendable (Verdict) -> Void
+    public var logged: @Sendable (LinkLogLevel, String) -> Void
+    public var measured: @Sendable (LinkMeasurement) -> Void
+    public var statusChanged: @Sendable () -> Void
+    /// Every trunk is unregistered and every call ended.
+    public var stopped: @Sendable () -> Void
+
+    public init(
+      recorded: @escaping @Sendable (CallRecord) -> Void, verdict: @escaping @Sendable (Verdict) -> Void,
+      logged: @escaping @Sendable (LinkLogLevel, String) -> Void,
+      measured: @escaping @Sendable (LinkMeasurement) -> Void, statusChanged: @escaping @Sendable () -> Void,
+      stopped: @escaping @Sendable () -> Void
+    ) {
+      self.recorded = recorded
+      self.verdict = verdict
+      self.logged = logged
+      self.measured = measured
+      self.statusChanged = statusChanged
+      self.stopped = stopped
+    }
+  }
+
+  // Everything below but `loop`, `resolver` and `listeners` belongs to the loop's thread; `run` is the way there.
+  let loop: DatagramLoop
+  let resolver = SystemResolver()
+  let listeners: Listeners
+  var engine: MediaEngine?
+  var link: LinkCore
+  var embedded: EmbeddedParts?
+  var owners: [Owner?] = []
+  /// The loop's socket for each of the link's.
+  var linkSockets: [LinkSocket: Int] = [:]
+  var openFailure: DatagramSocketError?
+  var recordings: [String: [Int16]] = [:]
+  var recordingOrder: [String] = []
+
+  /// Binds the embedded default's own sockets, where one is given, so that its configuration can name them.
+  public init(
+    configuration: LinkConfiguration, embedded: EmbeddedDefault? = nil, listeners: Listeners
+  ) throws(DatagramSocketError) {
+    let loop = try DatagramLoop(name: "signalling")
+    self.loop = loop
+    self.listeners = listeners
+    var configuration = configuration
+    if let embedded {
+      let stun = try loop.open(local: Endpoint(.loopbackV4, port: 0))
+      let provider = try loop.open(local: Endpoint(.loopbackV4, port: 0))
+      let phone = try loop.open(local: Endpoint(.loopbackV4, port: 0))
+      let endpoints = [stun, provider, phone].compactMap { loop.localEndpoint($0) }
+      let parts = EmbeddedParts(
+        embedded, stun: endpoints[0], provider: endpoints[1], phone: endpoints[2], sockets: [stun, provider, phone])
+      configuration = parts.configuration
+      self.embedded = parts
+    }
+    link = LinkCore(
+      configuration: configuration, random: SystemRandom.source(), now: SystemClock.now(),
+      wallTime: SystemClock.wallTime())
+    if let parts = self.embedded {
+      setOwner(.stun, of: parts.sockets[0])
+      setOwner(.provider, of: parts.sockets[1])
+      setOwner(.phone, of: parts.sockets[2])
+    }
+  }
+
+  func setOwner(_ owner: Owner?, of socket: Int) {
+    while owners.count <= socket { owners.append(nil) }
+    owners[socket] = owner
+  }
+
+  // MARK: For any thread
+
+  /// Opens every socket and begins. Throws where a port cannot be opened; nothing is left open then.
+  public func start() async throws {
+    // The engine and the loop are stopped before this object goes; both hold it until then.
+    engine = try MediaEngine(onEvent: { [self] event in loop.post { [self] in mediaEventReceived(event) } })
+    try loop.start(handler: self)
+    let failure = await run { host in
+      host.step { core, now, actions in core.start(now: now, into: &actions) }
+      guard host.openFailure == nil else { return host.openFailure }
+      host.startEmbedded()
+      return nil
+    }
+    if let failure {
+      stop()
+      throw failure
+    }
+  }
+
+  /// Ends calls and registrations, then calls `stopped`.
+  public func shutDown() {
+    loop.post { [self] in
+      step { core, now, actions in core.shutDown(now: now, into: &actions) }
+    }
+  }
+
+  /// Ends the threads.
+  public func stop() {
+    loop.stop()
+    engine?.stop()
+  }
+
+  /// Runs `body` on the signalling thread and returns what it returns.
+  public func run<Result: Sendable>(_ body: @escaping @Sendable (SignallingHost) -> Result) async -> Result {
+    await withCheckedContinuation { continuation in
+      loop.post { [self] in continuation.resume(returning: body(self)) }
+    }
+  }
+
+  /// Gives the core an input or a command, on the signalling thread, and carries out what it asks.
+  @discardableResult public func step<Result>(
+    _ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Result
+  ) -> Result {
+    let now = SystemClock.now()
+    var actions: [LinkAction] = []
+    let result = body(&link, now, &actions)
+    perform(actions)
+    updateWakeUp()
+    return result
+  }
+
+  // MARK: DatagramLoopHandler
+
+  public func datagramReceived(
+    _ bytes: Span<UInt8>, from source: Endpoint, to local: Endpoint, on socket: Int, now: MonotonicInstant
+  ) {
+    guard owners.indices.contains(socket), let owner = owners[socket] else { return }
+    switch owner {
+    case .link(let linkSocket):
+      var actions: [LinkAction] = []
+      link.datagramReceived(bytes, from: source, on: linkSocket, now: now, into: &actions)
+      perform(actions)
+    case .provider, .phone, .stun: embeddedReceived(bytes, from: source, to: local, owner, socket, now: now)
+    }
+    updateWakeUp()
+  }
+
+  public func wakeUp(now: MonotonicInstant) {
+    if let deadline = link.nextDeadline, deadline <= now {
+      var actions: [LinkAction] = []
+      link.timerFired(now: now, into: &actions)
+      perform(actions)
+    }
+    embeddedTimerFired(now: now)
+    updateWakeUp()
+  }
+
+  private func mediaEventReceived(_ event: MediaEvent) {
+    let now = SystemClock.now()
+    if !embeddedMediaEventReceived(event, now: now) {
+      var actions: [LinkAction] = []
+      link.mediaEventReceived(event, now: now, into: &actions)
+      perform(actions)
+    }
+    updateWakeUp()
+  }
+
+  func updateWakeUp() {
+    loop.setWakeUp([link.nextDeadline, embedded?.nextDeadline].compactMap { $0 }.min())
+  }
+
+  // MARK: Actions
+
+  func perform(_ actions: [LinkAction]) {
+    for action in actions {
+      switch action {
+      case .openSocket(let socket, let endpoint): open(socket, endpoint)
+      case .closeSocket(let socket):
+        if let id = linkSockets.removeValue(forKey: socket) {
+          loop.close(id)
+          setOwner(nil, of: id)
+        }
+      case .send(let bytes, let socket, let remote):
+        if let id = linkSockets[socket] { loop.send(bytes, on: id, to: remote) }
+      case .media(let command): engine?.send(command)
+      case .resolve(let host):
+        resolver.resolve(host) { [self] addresses in
+          loop.post { [self] in
+            step { core, now, actions in core.nameResolved(host, addresses, now: now, into: &actions) }
+          }
+        }
+      case .record(let record): listeners.recorded(record)
+      case .verdict(let verdict): listeners.verdict(verdict)
+      case .log(let level, let sentence): listeners.logged(level, sentence)
+      case .measured(let measurement): listeners.measured(measurement)
+      case .statusChanged: listeners.statusChanged()
+      case .stopped: listeners.stopped()
+      }
+    }
+  }
+
+  private func open(_ socket: LinkSocket, _ endpoint: Endpoint) {
+    guard openFailure == nil else { return }
+    do throws(DatagramSocketError) {
+      let id = try loop.open(local: endpoint)
+      linkSockets[socket] = id
+      setOwner(.link(socket), of: id)
+      let local = loop.localEndpoint(id) ?? endpoint
+      step { core, now, actions in core.socketOpened(socket, local: local, now: now, into: &actions) }
+    } catch {
+      openFailure = error
+    }
+  }
+}

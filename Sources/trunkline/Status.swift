@@ -1,0 +1,62 @@
+import ArgumentParser
+import ControlAPI
+import Foundation
+import LinkManager
+import NetworkTypes
+
+struct Status: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Shows the running daemon: uplinks, trunks, phones, calls.",
+    discussion: """
+      Exit code 0, 1 when a trunk that should be registered is not, 69 without a daemon.
+
+      Example: trunkline status --watch
+      """)
+
+  @OptionGroup var configuration: ConfigurationOption
+  @Flag(help: "Print the JSON document of the API.") var json = false
+  @Flag(help: "Show it again every second, until Ctrl-C.") var watch = false
+
+  func run() async throws {
+    do {
+      let client = try ControlClient(configurationPath: configuration.file)
+      while true {
+        let data = try await client.send("GET", "api/v1/status")
+        let status = try JSONDecoder().decode(ControlStatus.self, from: data)
+        if json { Console.print(String(decoding: data, as: UTF8.self)) } else {
+          Console.print((watch ? "\u{1b}[H\u{1b}[2J" : "") + Self.text(status))
+        }
+        if !watch {
+          if !status.trunksNotReady.isEmpty { throw ExitCode(1) }
+          return
+        }
+        try await Task.sleep(for: .seconds(1))
+      }
+    } catch let failure as ControlClient.Failure {
+      Console.error("trunkline: \(failure)")
+      throw ExitCode(69)
+    }
+  }
+
+  private static func text(_ status: ControlStatus) -> String {
+    var lines = ["trunkline \(status.version), up for \(Int(status.uptimeSeconds)) s"]
+    for uplink in status.uplinks {
+      let address = uplink.publicAddress.map { "\($0.ip) port \($0.port)" } ?? "not known"
+      lines.append("uplink \(uplink.name): public address \(address)")
+      if let error = uplink.lastError { lines.append("  \(error.sentence.escapedForLog())") }
+    }
+    for trunk in status.trunks {
+      lines.append("trunk \(trunk.name): \(trunk.state.rawValue), \(trunk.calls) calls, registrar \(trunk.registrar)")
+      if let error = trunk.lastError { lines.append("  \(error.sentence.escapedForLog())") }
+    }
+    for phone in status.phones {
+      let contacts = phone.contacts.map { $0.address.escapedForLog() }.joined(separator: ", ")
+      lines.append("phone \(phone.extension) \(phone.name): \(contacts.isEmpty ? "not registered" : contacts)")
+    }
+    for call in status.calls {
+      lines.append(
+        "call \(call.id): \(call.direction), \(call.from.escapedForLog()) → \(call.to.escapedForLog()), \(call.state)")
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,29 @@
+import ArgumentParser
+import TrunklineDaemon
+
+@main struct Trunkline: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "trunkline",
+    abstract: "A SIP link manager: it sits between telephones and SIP providers, behind a NAT router, and keeps the line up.",
+    discussion: """
+      Without a configuration file `trunkline run` starts a provider of its own, so that there is something to call:
+
+        trunkline run
+
+      Exit codes are those of sysexits.h: 69 unavailable, 71 a port cannot be opened, 78 bad configuration.
+      """,
+    version: DaemonControl.version,
+    subcommands: [Run.self, Check.self, Status.self, Reload.self])
+}
+
+/// The configuration file of a verb.
+struct ConfigurationOption: ParsableArguments {
+  @Option(name: .customLong("config"), help: ArgumentHelp("The configuration file.", valueName: "file"))
+  var path: String?
+
+  /// The file that is named, or the one in the usual place; `nil` where there is neither.
+  var file: String? {
+    if let path { return path }
+    return FileProbe.exists(ConfigurationFile.standardPath) ? ConfigurationFile.standardPath : nil
+  }
+}
