@@ -39,6 +39,8 @@ struct AgentCall: Sendable {
   var media: MediaPortID
   var port: UInt16
   var isMediaOpen = false
+  /// Our re-INVITE that has no final response yet.
+  var pendingReinvite: (client: ClientTransactionID, request: SIPMessage)?
   /// Whether the answer to our offer is still to come in an ACK.
   var awaitsAnswer = false
   /// The moment for an answer came before the media port was open.

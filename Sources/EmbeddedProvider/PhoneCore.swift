@@ -1,5 +1,6 @@
 public import MediaRelay
 public import NetworkTypes
+import SDP
 import SIPDialog
 import SIPSyntax
 import SIPTransaction
@@ -146,6 +147,15 @@ public struct PhoneCore: Sendable {
   public mutating func hangUp(_ id: AgentCallID, now: MonotonicInstant, into actions: inout [PhoneAction]) {
     var notices: [AgentNotice] = []
     agent.hangUp(id, now: now, into: &notices)
+    handle(notices, now: now, into: &actions)
+  }
+
+  /// Holds the other side of a call that is up, or takes it back.
+  public mutating func setHold(
+    _ id: AgentCallID, _ isHeld: Bool, now: MonotonicInstant, into actions: inout [PhoneAction]
+  ) {
+    var notices: [AgentNotice] = []
+    agent.reinvite(id, direction: isHeld ? .sendonly : .sendrecv, now: now, into: &notices)
     handle(notices, now: now, into: &actions)
   }
 

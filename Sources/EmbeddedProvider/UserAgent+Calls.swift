@@ -1,6 +1,7 @@
 import MediaRelay
 import NetworkTypes
 import OrderedCollections
+import SDP
 import SIPDialog
 import SIPSyntax
 import SIPTransaction
@@ -283,6 +284,9 @@ extension UserAgent {
           invite, SIPMessage(responding: call.invite, status: 487, toTag: call.localTag), now: now, into: &notices)
       }
       end(id, .byThem, now: now, into: &notices)
+    case .invite where call.pendingReinvite != nil:
+      // RFC 3261 §14.2: both sides offer at once.
+      respond(server, SIPMessage(responding: request, status: 491), now: now, into: &notices)
     case .invite, .update: offerReceived(id, server, request, now: now, into: &notices)
     default: notices.append(.request(server, request, path))
     }
@@ -319,6 +323,80 @@ extension UserAgent {
     calls[id] = call
     respond(server, response, now: now, into: &notices)
     if !request.body.isEmpty { setPeer(call, into: &notices) }
+  }
+
+  /// Offers the other side the same stream with another direction: hold (`sendonly`, `inactive`) and its end. Nothing
+  /// happens where the call is not up or another offer is on its way.
+  mutating func reinvite(
+    _ id: AgentCallID, direction: MediaDirection, now: MonotonicInstant, into notices: inout [AgentNotice]
+  ) {
+    guard var call = calls[id], call.state == .answered, call.pendingReinvite == nil, !call.awaitsAnswer,
+      var dialog = call.dialog
+    else { return }
+    var request = dialog.makeRequest(.invite)
+    call.dialog = dialog
+    setOwnFields(&request, user: call.localNumber)
+    request.setBody(call.session.offer(direction: direction), contentType: "application/sdp")
+    calls[id] = call
+    sendReinvite(id, request, now: now, into: &notices)
+  }
+
+  private mutating func sendReinvite(
+    _ id: AgentCallID, _ request: SIPMessage, now: MonotonicInstant, into notices: inout [AgentNotice]
+  ) {
+    guard let call = calls[id], let dialog = call.dialog else { return }
+    var request = request
+    calls[id]?.digest?.authorize(&request, random: &random)
+    var events: [TransactionEvent] = []
+    let client = layer.send(
+      request, sentBy: configuration.sentBy, path: nextPath(dialog, source: call.path), now: now, random: &random,
+      into: &events)
+    calls[id]?.pendingReinvite = (client, request)
+    own(client, id, .invite)
+    handle(events, now: now, into: &notices)
+  }
+
+  mutating func reinviteAnswered(
+    _ id: AgentCallID, _ client: ClientTransactionID, _ response: SIPMessage, _ path: SIPPath, now: MonotonicInstant,
+    into notices: inout [AgentNotice]
+  ) {
+    guard response.status >= 200, var call = calls[id], let pending = call.pendingReinvite, var dialog = call.dialog
+    else { return }
+    call.pendingReinvite = nil
+    switch response.status {
+    case ..<300:
+      dialog.responseReceived(response)
+      call.dialog = dialog
+      let isUsable = call.session.answerReceived(response.body)
+      calls[id] = call
+      var events: [TransactionEvent] = []
+      layer.acknowledge(
+        client, dialog.makeACK(for: (try? pending.request.cSeq().number) ?? 0), sentBy: configuration.sentBy,
+        path: nextPath(dialog, source: path), now: now, random: &random, into: &events)
+      handle(events, now: now, into: &notices)
+      if isUsable { setPeer(call, into: &notices) }
+    case 401, 407:
+      disown(client)
+      guard call.digest?.challenged(by: response) == .answerable,
+        let sequence = try? dialog.makeRequest(.invite).cSeq().number
+      else {
+        calls[id] = call
+        return
+      }
+      call.dialog = dialog
+      calls[id] = call
+      var request = pending.request
+      request.set(.cSeq, "\(sequence) INVITE")
+      sendReinvite(id, request, now: now, into: &notices)
+    case 408, 481:
+      // RFC 3261 §14.1: the dialog is gone.
+      disown(client)
+      calls[id] = call
+      hangUp(id, now: now, into: &notices, ending: .failed("the other side does not know the call"))
+    default:
+      disown(client)
+      calls[id] = call
+    }
   }
 
   // MARK: Ending

@@ -213,13 +213,20 @@ struct UserAgent: Sendable {
           break
         }
         if response.status >= 200 && method != .invite { clientOwners.removeValue(forKey: id) }
-        if method == .invite { inviteAnswered(call, id, response, path, now: now, into: &notices) }
+        guard method == .invite else { break }
+        if calls[call]?.pendingReinvite?.client == id {
+          reinviteAnswered(call, id, response, path, now: now, into: &notices)
+        } else {
+          inviteAnswered(call, id, response, path, now: now, into: &notices)
+        }
       case .timedOut(let id):
         guard let (call, method) = clientOwners.removeValue(forKey: id) else {
           notices.append(.timedOut(id))
           break
         }
-        if method == .invite {
+        if calls[call]?.pendingReinvite?.client == id {
+          hangUp(call, now: now, into: &notices, ending: .failed("a re-INVITE went unanswered"))
+        } else if method == .invite {
           end(call, calls[call]?.state == .cancelling ? .byUs : .refused(408), now: now, into: &notices)
         }
       case .strayResponse, .discarded: break

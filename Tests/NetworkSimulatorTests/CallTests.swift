@@ -183,6 +183,25 @@ import Testing
     #expect(world.isQuiet)
   }
 
+  @Test func heldCallIsSilentOneWayUntilTakenBack() throws {
+    let world = ProviderWorld()
+    world.run(1)
+    let call = try #require(world.dial("+49301111", Self.tone))
+    world.run(4)
+    world.setHold(call, true)
+    world.run(5)
+    world.setHold(call, false)
+    world.run(5)
+    world.hangUpPhone(call)
+    world.run(1)
+    // 12 s of call, 5 of them on hold: the far end plays nothing to a side that does not listen.
+    let heard = ToneMeter(hertz: 1000).seconds(in: world.phoneHeard)
+    #expect((6...8).contains(heard))
+    #expect(ToneMeter(hertz: 440).seconds(in: world.providerHeard) > 10)
+    world.run(40)
+    #expect(world.isQuiet)
+  }
+
   @Test func takenMediaPortsAreSkipped() throws {
     let world = ProviderWorld(phone: { $0.mediaPorts = 30000...30003 })
     world.net.withHost(world.phone, as: PhoneHost.self) { _, _, actions in

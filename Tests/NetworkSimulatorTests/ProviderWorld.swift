@@ -79,6 +79,12 @@ final class ProviderWorld {
     }
   }
 
+  func setHold(_ id: AgentCallID, _ isHeld: Bool) {
+    net.withHost(phone, as: PhoneHost.self) { host, now, actions in
+      host.withAgent(now: now, into: &actions) { $0.setHold(id, isHeld, now: $1, into: &$2) }
+    }
+  }
+
   func placeCall(_ script: CallScript) -> AgentCallID? {
     net.withHost(provider, as: ProviderHost.self) { host, now, actions in
       host.withAgent(now: now, into: &actions) {
@@ -129,36 +135,7 @@ extension ProviderCore {
     random: RandomSource(seed: 0))
 }
 
-/// The share of the samples' power that lies at `hertz` (Goertzel), 0 to 1; samples at 8 kHz.
+/// The share of the samples' power that lies at `hertz`, 0 to 1.
 func share(of hertz: Double, in samples: some Collection<Int16>) -> Double {
-  guard !samples.isEmpty else { return 0 }
-  // Windows of 100 ms, so that gaps and phase jumps between packets do not cancel the tone.
-  var atTone = 0.0
-  var total = 0.0
-  let all = Array(samples)
-  // 2 cos(2π f / 8000) without Foundation: by the recurrence of a unit rotation in small steps.
-  let coefficient = 2 * cosine(2 * 3.141592653589793 * hertz / 8000)
-  for start in stride(from: 0, to: all.count - 799, by: 800) {
-    var s1 = 0.0
-    var s2 = 0.0
-    for sample in all[start..<start + 800] {
-      let s0 = Double(sample) + coefficient * s1 - s2
-      s2 = s1
-      s1 = s0
-      total += Double(sample) * Double(sample)
-    }
-    atTone += (s1 * s1 + s2 * s2 - coefficient * s1 * s2) / 400
-  }
-  return total > 0 ? atTone / total : 0
-}
-
-/// cos(x) for 0 ≤ x ≤ π by its series.
-private func cosine(_ x: Double) -> Double {
-  var term = 1.0
-  var sum = 1.0
-  for n in 1...20 {
-    term *= -x * x / Double((2 * n - 1) * (2 * n))
-    sum += term
-  }
-  return sum
+  ToneMeter(hertz: hertz).share(in: samples)
 }
