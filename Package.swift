@@ -63,7 +63,8 @@ let shells: [Target] =
   + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
   + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
   + floor("NameResolver", ["NetworkTypes"])
-  + floor("LinkScenario",
+  + floor(
+    "LinkScenario",
     ["NetworkTypes", "MediaRelay", "LinkManager", "NetworkSimulator"])
   + floor("Store", ["LinkManager", .product(name: "GRDB", package: "GRDB.swift")], tests: [])
   + floor(
@@ -76,7 +77,8 @@ let shells: [Target] =
     "TrunklineDaemon",
     [
       "NetworkTypes", "STUN", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager", "DatagramSockets",
-      "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections, .product(name: "Yams", package: "Yams"), logging,
+      "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections, .product(name: "Yams", package: "Yams"),
+      logging,
       serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ])
 

@@ -83,7 +83,9 @@ public struct LocationService: Sendable {
     var bindings = users[index].bindings.filter { $0.expiresAt > now }
     let header = request.expires
     if request.isContactStar {
-      guard header == 0 else { return SIPMessage(responding: request, status: 400, reason: "Contact * needs Expires: 0") }
+      guard header == 0 else {
+        return SIPMessage(responding: request, status: 400, reason: "Contact * needs Expires: 0")
+      }
       bindings.removeAll()
     }
     for contact in contacts {

@@ -92,7 +92,9 @@ public struct LinkCore: Sendable {
   /// Opens the sockets and begins.
   public mutating func start(now: MonotonicInstant, into actions: inout [LinkAction]) {
     for socket in sockets { actions.append(.openSocket(socket.id, socket.configured)) }
-    for uplink in uplinks { for server in uplink.configuration.stunServers { resolve(server, now: now, into: &actions) } }
+    for uplink in uplinks {
+      for server in uplink.configuration.stunServers { resolve(server, now: now, into: &actions) }
+    }
     for index in trunks.indices { startTrunk(index, now: now, into: &actions) }
     timers.set(.bindings, at: now + .seconds(5))
   }

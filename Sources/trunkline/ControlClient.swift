@@ -52,7 +52,8 @@ struct ControlClient {
     }
     let status = (response as? HTTPURLResponse)?.statusCode ?? 0
     guard (200..<300).contains(status) else {
-      throw Failure.refused(status: status, String(decoding: data.prefix(2000), as: UTF8.self).escapedForLog(limit: 2000))
+      throw Failure.refused(
+        status: status, String(decoding: data.prefix(2000), as: UTF8.self).escapedForLog(limit: 2000))
     }
     return data
   }

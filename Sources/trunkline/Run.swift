@@ -35,8 +35,11 @@ struct Run: AsyncParsableCommand {
     }
     do {
       try await daemon.run { [embedded] url, token, link in
-        if let embedded { Console.print(Self.welcome(embedded, url: url, token: token, link: link)) }
-        else { Console.print("Dashboard: \(link)\n(the link works once, within an hour)") }
+        if let embedded {
+          Console.print(Self.welcome(embedded, url: url, token: token, link: link))
+        } else {
+          Console.print("Dashboard: \(link)\n(the link works once, within an hour)")
+        }
       }
     } catch let failure as DaemonFailure {
       Console.error("trunkline: \(failure)")

@@ -23,7 +23,9 @@ struct Status: AsyncParsableCommand {
       while true {
         let data = try await client.send("GET", "api/v1/status")
         let status = try JSONDecoder().decode(ControlStatus.self, from: data)
-        if json { Console.print(String(decoding: data, as: UTF8.self)) } else {
+        if json {
+          Console.print(String(decoding: data, as: UTF8.self))
+        } else {
           Console.print((watch ? "\u{1b}[H\u{1b}[2J" : "") + Self.text(status))
         }
         if !watch {

@@ -4,7 +4,8 @@ import TrunklineDaemon
 @main struct Trunkline: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "trunkline",
-    abstract: "A SIP link manager: it sits between telephones and SIP providers, behind a NAT router, and keeps the line up.",
+    abstract:
+      "A SIP link manager: it sits between telephones and SIP providers, behind a NAT router, and keeps the line up.",
     discussion: """
       Without a configuration file `trunkline run` starts a provider of its own, so that there is something to call:
 

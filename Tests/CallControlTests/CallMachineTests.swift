@@ -169,7 +169,9 @@ import Testing
     // Another one meanwhile, from either side, waits its turn (RFC 3261 §14.2).
     let pending = Refusal(status: 491, reason: "Request Pending")
     Self.expect(&machine, .offered(Self.offer), on: to, gives: [.refuseOffer(to, pending)])
-    Self.expect(&machine, .offerAnswered(Self.answer), on: to, gives: [
+    Self.expect(
+      &machine, .offerAnswered(Self.answer), on: to,
+      gives: [
         .answerOffer(from, Self.answer), .acknowledge(to, nil),
       ])
     Self.expect(&machine, .offered(Self.offer), on: to, gives: [.offer(from, Self.offer)])

@@ -94,7 +94,9 @@ public struct Daemon: Sendable {
     let server = ControlServer(
       control: control, gate: gate, address: bind.address.description, port: Int(bind.port), logger: httpLogger
     ) { _ in
-      do { try file.write() } catch { logger.warning("the file that trunkline status reads cannot be written: \(error)") }
+      do { try file.write() } catch {
+        logger.warning("the file that trunkline status reads cannot be written: \(error)")
+      }
       ready(file.url, token, file.url + gate.makeLink())
     }
     defer {
@@ -132,7 +134,9 @@ public struct Daemon: Sendable {
 
   /// Reads the file again; one with a mistake changes nothing.
   private func reload(_ host: SignallingHost) async throws(ControlFailure) {
-    guard let configurationPath else { throw .conflict("The embedded default has no configuration file to read again.") }
+    guard let configurationPath else {
+      throw .conflict("The embedded default has no configuration file to read again.")
+    }
     let loaded = ConfigurationFile.load(configurationPath)
     guard let new = loaded.configuration else {
       for diagnostic in loaded.errors { logger.error("reload: \(diagnostic)") }

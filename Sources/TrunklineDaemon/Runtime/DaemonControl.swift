@@ -86,7 +86,8 @@ public final class DaemonControl: LinkControl {
   public func demoRecording(_ id: String) async -> DemoRecording {
     let samples = await host.run { $0.recordings[id] }
     guard let samples else { return running.withLock { $0.contains(id) } ? .running : .unknown }
-    return samples.isEmpty ? .failed("The call was not answered, so nothing was heard.") : .finished(WaveFile.encode(samples))
+    return samples.isEmpty
+      ? .failed("The call was not answered, so nothing was heard.") : .finished(WaveFile.encode(samples))
   }
 
   // MARK: Events

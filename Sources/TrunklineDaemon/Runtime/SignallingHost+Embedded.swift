@@ -88,7 +88,8 @@ extension SignallingHost {
     for action in actions {
       switch action {
       case .openSocket, .event, .log: break
-      case .send(let bytes, _, let remote): if let socket = embedded?.sockets[1] { loop.send(bytes, on: socket, to: remote) }
+      case .send(let bytes, _, let remote):
+        if let socket = embedded?.sockets[1] { loop.send(bytes, on: socket, to: remote) }
       case .media(let command): engine?.send(command)
       }
     }
@@ -98,7 +99,8 @@ extension SignallingHost {
     for action in actions {
       switch action {
       case .openSocket, .log: break
-      case .send(let bytes, _, let remote): if let socket = embedded?.sockets[2] { loop.send(bytes, on: socket, to: remote) }
+      case .send(let bytes, _, let remote):
+        if let socket = embedded?.sockets[2] { loop.send(bytes, on: socket, to: remote) }
       case .media(let command): engine?.send(command)
       case .event(.recorded(let id, let samples)): keepRecording("call-\(id.rawValue)", samples)
       case .event: break

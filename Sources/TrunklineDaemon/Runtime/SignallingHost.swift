@@ -47,7 +47,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   let loop: DatagramLoop
   let resolver = SystemResolver()
   let listeners: Listeners
-  var engine: MediaEngine?
+  var engine: RelayEngine?
   var link: LinkCore
   var embedded: EmbeddedParts?
   var owners: [Owner?] = []
@@ -95,7 +95,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   /// Opens every socket and begins. Throws where a port cannot be opened; nothing is left open then.
   public func start() async throws {
     // The engine and the loop are stopped before this object goes; both hold it until then.
-    engine = try MediaEngine(onEvent: { [self] event in loop.post { [self] in mediaEventReceived(event) } })
+    engine = try RelayEngine(onEvent: { [self] event in loop.post { [self] in mediaEventReceived(event) } })
     try loop.start(handler: self)
     let failure = await run { host in
       host.step { core, now, actions in core.start(now: now, into: &actions) }
