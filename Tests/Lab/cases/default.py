@@ -8,7 +8,7 @@ import time
 
 from lab import host, network
 from lab.lab import Lab, check_audio
-from lab.trunkline import LAN, Daemon
+from lab.trunkline import LAN, PORT, Daemon
 
 PUBLIC_ADDRESS = "203.0.113.77"    # an address of the machine that is not private: nothing may listen there
 SERVICE = "*43"
@@ -74,9 +74,15 @@ def run(lab_arguments, long):
         for call in echoes:
             host.require(call.stream.own >= least, f"{SERVICE}: {call.stream.own} packets of one's own, expected {least}")
 
-        # It was the trunk that carried them, and it is taken down as it was put up.
+        # Ctrl-C with a call up: the call is ended, the registration removed.
+        last = near.dial(SERVICE).wait_answered()
+        loopback, now = lab.records["office", "lo"], time.time()
         code = daemon.stop(number=signal.SIGINT)
         host.require(code == 0, f"exit {code} after Ctrl-C")
-        host.require(re.search(r"unregister|registration (was )?removed", daemon.process.output(), re.I),
-                     "it does not say that it unregistered")
+        last.wait_ended(2)
+        host.require(last.ended_by == "remote", "Ctrl-C left a call up")
+        removals = loopback.seen(lambda p: p.source[1] == PORT and p.method == "REGISTER" and b"\r\nExpires: 0\r\n" in p.data, now)
+        host.require(removals, "the trunk was not unregistered")
+        answer = loopback.seen(lambda p: p.target[1] == PORT and p.data.startswith(b"SIP/2.0 200") and b"REGISTER" in p.data, now)
+        host.require(answer, "the provider did not answer the REGISTER that removes the registration")
         return f"ready after {took:.1f} s; two telephones, one call between them, {SERVICE} heard itself ({echoes[0].stream.own} packets)"

@@ -19,16 +19,13 @@ def run(lab_arguments, long):
         far_sipp = strangers.sipp_callee(lab, network.FAR)
         near = strangers.baresip(lab, "phones", network.PHONES, LAN, "20", PHONES["20"], network.OFFICE)
 
-        # From outside to baresip, which sends back what it hears.
+        # From outside to baresip, which sends back what it hears; from our telephone to sipp, which does the same.
         inside = far.dial(provider.NUMBER).wait_answered()
-        # From our telephone to sipp at the provider, which does the same.
         outside = office.dial(provider.SIPP_NUMBER).wait_answered()
-        # Between the two telephones of the office.
+        talk(seconds, inside, outside)
+        # Between the two telephones of the office; a second call at once would make baresip hold the first.
         across = office.dial("20").wait_answered()
-        time.sleep(seconds)
-        for name, call in (("far end to baresip", inside), ("office to sipp", outside), ("office to baresip", across)):
-            call.hang_up()
-            check_audio((name, call.stream), at_least=seconds * 50 - 10)
+        talk(seconds, across)
         host.require(outside.stream.own >= seconds * 50 - 25, f"only {outside.stream.own} packets were sipp's echo of our own")
         host.require(far_sipp.wait(8) == 0, f"sipp, called, is not content: {far_sipp.output()[-400:]}")
         near.stop()
@@ -40,3 +37,10 @@ def run(lab_arguments, long):
         heard = far.incoming[count].wait_ended()
         host.require(heard.stream.own >= 80, f"only {heard.stream.own} of 100 packets came back from sipp")
         return f"baresip called, sipp called and calling; {inside.stream.received}, {outside.stream.received}, {across.stream.received} packets"
+
+
+def talk(seconds, *calls):
+    time.sleep(seconds)
+    for call in calls:
+        call.hang_up()
+        check_audio((f"{call.phone.name}, calling", call.stream), at_least=seconds * 50 - 10)

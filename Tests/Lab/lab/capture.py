@@ -47,6 +47,7 @@ class Capture:
             made.bind((device, 0))
             return made
         self.packets = []
+        self._loopback = device == "lo"     # where each packet is seen leaving and arriving; once is enough
         self._socket = network.socket(place, make)
         self._over = False
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -63,7 +64,7 @@ class Capture:
                     seconds, nanoseconds = struct.unpack("qq", value[:16])
                     at = seconds + nanoseconds / 1e9
             packet = read(frame, at, address[2] == PACKET_OUTGOING)
-            if packet:
+            if packet and not (self._loopback and packet.outgoing):
                 self.packets.append(packet)
 
     def write(self, path):

@@ -92,7 +92,8 @@ class Phone:
     def options(self, uri, to, seconds=4):
         """The status of the answer to an OPTIONS sent to the endpoint `to`; 0 when none came."""
         seen = []
-        self.do(lambda: self._request("OPTIONS", uri, f"<{uri}>", to, lambda r: seen.append(r.status), give_up=seconds))
+        self.do(lambda: self._request("OPTIONS", uri, f"<{uri}>", to, lambda r: r.get("Via") and seen.append(r.status),
+                                      give_up=seconds))
         try:
             host.wait_for("OPTIONS", lambda: seen, seconds)
         except host.Failed:

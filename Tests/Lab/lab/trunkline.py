@@ -55,8 +55,8 @@ class Daemon:
         self.folder = lab.file("daemon")
         os.makedirs(self.folder, exist_ok=True)
         # Whatever it keeps for its user belongs to this lab.
-        self.environment = {"HOME": self.folder, "XDG_STATE_HOME": self.folder, "XDG_RUNTIME_DIR": self.folder,
-                            "XDG_CONFIG_HOME": self.folder, "XDG_DATA_HOME": self.folder}
+        self.environment = {"TRUNKLINE_RUNTIME_DIR": self.folder, "HOME": self.folder, "XDG_STATE_HOME": self.folder,
+                            "XDG_RUNTIME_DIR": self.folder, "XDG_CONFIG_HOME": self.folder, "XDG_DATA_HOME": self.folder}
         self.configuration = None
         words = [EXECUTABLE, "run"]
         if text is not None:
