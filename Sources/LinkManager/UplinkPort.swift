@@ -1,13 +1,13 @@
-import NetworkTypes
-import STUN
+package import NetworkTypes
+package import STUN
 
 /// The STUN side of one uplink socket: it keeps the NAT's binding for the SIP port alive and watches the public address.
 ///
 /// A Binding request leaves the port when nothing but keepalives left it for `keepalive`. When one goes unanswered, or SIP
 /// does, the port is *suspect*: it probes every 250 ms for a minute and every second after that, server after server,
 /// until an answer comes. The first address found is believed; a different one is believed when a second answer agrees.
-struct UplinkPort: Sendable {
-  enum Action: Sendable, Equatable {
+package struct UplinkPort: Sendable {
+  package enum Action: Sendable, Equatable {
     case send([UInt8], to: Endpoint)
     /// The public endpoint is now this; `before` is `nil` for the first one.
     case mapped(Endpoint, before: Endpoint?)
@@ -26,7 +26,7 @@ struct UplinkPort: Sendable {
   }
 
   /// How long a server may be silent before the next one is asked.
-  static let patience = Duration.seconds(3)
+  package static let patience = Duration.seconds(3)
   private static let answerTime = Duration.milliseconds(500)
   private static let fastProbe = Duration.milliseconds(250)
   private static let slowProbe = Duration.seconds(1)
@@ -35,12 +35,12 @@ struct UplinkPort: Sendable {
   /// How long an answer of a provider shows that the line is up.
   private static let proofLasts = Duration.seconds(60)
 
-  let keepalive: Duration
-  private(set) var mapping: Endpoint?
-  private(set) var sent: UInt64 = 0
-  private(set) var answered: UInt64 = 0
+  package let keepalive: Duration
+  package private(set) var mapping: Endpoint?
+  package private(set) var sent: UInt64 = 0
+  package private(set) var answered: UInt64 = 0
   /// Whether no server has answered for so long that the link goes on without.
-  private(set) var isSilent = false
+  package private(set) var isSilent = false
   private var servers: [Endpoint] = []
   private var current = 0
   private var candidate: Endpoint?
@@ -50,15 +50,15 @@ struct UplinkPort: Sendable {
   private var provenAt: MonotonicInstant?
   private var timers = TimerTable<Timer>()
 
-  init(keepalive: Duration) { self.keepalive = keepalive }
+  package init(keepalive: Duration) { self.keepalive = keepalive }
 
-  var nextDeadline: MonotonicInstant? { timers.nextDeadline }
+  package var nextDeadline: MonotonicInstant? { timers.nextDeadline }
 
   /// The server that is asked now.
-  var currentServer: Endpoint? { servers.isEmpty || isSilent ? nil : servers[current] }
+  package var currentServer: Endpoint? { servers.isEmpty || isSilent ? nil : servers[current] }
 
   /// The servers, in the order of preference; the first request leaves at once.
-  mutating func serversChanged(
+  package mutating func serversChanged(
     _ new: [Endpoint], now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]
   ) {
     guard new != servers else { return }
@@ -74,23 +74,23 @@ struct UplinkPort: Sendable {
   }
 
   /// A packet that is no keepalive left the port: the NAT has been reminded.
-  mutating func otherPacketSent(now: MonotonicInstant) {
+  package mutating func otherPacketSent(now: MonotonicInstant) {
     guard !servers.isEmpty else { return }
     timers.set(.keepalive, at: now + interval)
   }
 
   /// SIP or RTP of this uplink went unanswered: look at once.
-  mutating func suspected(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
+  package mutating func suspected(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
     guard suspectSince == nil, !servers.isEmpty else { return }
     suspectSince = now
     request(now: now, random: &random, into: &actions)
   }
 
   /// A provider answered: the line is up, whatever the STUN servers do.
-  mutating func lineProven(now: MonotonicInstant) { provenAt = now }
+  package mutating func lineProven(now: MonotonicInstant) { provenAt = now }
 
   /// The address that a provider saw our packets come from (`received`, `rport`), for when no STUN server tells.
-  mutating func observed(_ endpoint: Endpoint, into actions: inout [Action]) {
+  package mutating func observed(_ endpoint: Endpoint, into actions: inout [Action]) {
     guard isSilent || servers.isEmpty, endpoint != mapping else { return }
     let before = mapping
     mapping = endpoint
@@ -98,7 +98,7 @@ struct UplinkPort: Sendable {
   }
 
   /// A STUN answer came in on this port. It counts from the server that was asked and with the ID that was sent, once.
-  mutating func answerReceived(
+  package mutating func answerReceived(
     _ message: STUNMessage, from: Endpoint, now: MonotonicInstant, random: inout RandomSource,
     into actions: inout [Action]
   ) -> Bool {
@@ -130,7 +130,7 @@ struct UplinkPort: Sendable {
     return true
   }
 
-  mutating func timerFired(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
+  package mutating func timerFired(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
     while let timer = timers.popDue(now: now) {
       switch timer {
       case .keepalive: request(now: now, random: &random, into: &actions)

@@ -1,0 +1,167 @@
+import LinkManager
+import NetworkTypes
+import STUN
+import Testing
+
+/// The STUN side of an uplink socket, driven by hand.
+@Suite struct UplinkPortTests {
+  static let first = Endpoint(.v4(0xc000_0201), port: 3478)
+  static let second = Endpoint(.v4(0xc000_0202), port: 10000)
+  static let home = Endpoint(.v4(0xcb00_710a), port: 65002)
+  static let moved = Endpoint(.v4(0xcb00_714d), port: 65002)
+
+  /// A port with its network: requests that left, and the answers a server would give.
+  struct Bench {
+    var port = UplinkPort(keepalive: .seconds(10))
+    var random = RandomSource(seed: 7)
+    var now = MonotonicInstant(nanoseconds: 0)
+    var sent: [(at: Double, id: UInt128, server: Endpoint)] = []
+    var others: [UplinkPort.Action] = []
+
+    init(servers: [Endpoint] = [first]) {
+      var actions: [UplinkPort.Action] = []
+      port.serversChanged(servers, now: now, random: &random, into: &actions)
+      take(actions)
+    }
+
+    mutating func take(_ actions: [UplinkPort.Action]) {
+      for action in actions {
+        if case .send(let bytes, let server) = action, let message = try? STUNMessage(decoding: bytes.span) {
+          sent.append((Double(now.nanoseconds) / 1e9, message.transactionID, server))
+        } else {
+          others.append(action)
+        }
+      }
+    }
+
+    /// Runs for so many seconds; servers in `answering` answer at once that our packets come from `seen`.
+    mutating func run(_ seconds: Double, answering: [Endpoint] = [], seen: Endpoint = home) {
+      let end = now + .nanoseconds(Int64(seconds * 1e9))
+      var answered = sent.count
+      while true {
+        while answered < sent.count {
+          let request = sent[answered]
+          answered += 1
+          if answering.contains(request.server) { answer(request.id, from: request.server, seen: seen) }
+        }
+        guard let deadline = port.nextDeadline, deadline <= end else { break }
+        now = max(now, deadline)
+        var actions: [UplinkPort.Action] = []
+        port.timerFired(now: now, random: &random, into: &actions)
+        take(actions)
+      }
+      now = end
+    }
+
+    @discardableResult mutating func answer(_ id: UInt128, from: Endpoint, seen: Endpoint) -> Bool {
+      let message = STUNMessage(
+        messageClass: .success, method: .binding, transactionID: id, attributes: [.xorMappedAddress(seen)])
+      var actions: [UplinkPort.Action] = []
+      let isOurs = port.answerReceived(message, from: from, now: now, random: &random, into: &actions)
+      take(actions)
+      return isOurs
+    }
+  }
+
+  @Test func theFirstAnswerIsBelievedAndTheNextRequestWaitsForTheKeepalive() {
+    var bench = Bench()
+    bench.answer(bench.sent[0].id, from: Self.first, seen: Self.home)
+    #expect(bench.others == [.mapped(Self.home, before: nil)])
+    bench.run(100, answering: [Self.first])
+    let gaps = zip(bench.sent.dropFirst(), bench.sent).map { $0.at - $1.at }
+    #expect(gaps.count >= 9)
+    #expect(gaps.allSatisfy { $0 <= 10 && $0 >= 9 })
+  }
+
+  @Test func otherPacketsPutTheKeepaliveOff() {
+    var bench = Bench()
+    bench.run(0, answering: [Self.first])
+    bench.answer(bench.sent[0].id, from: Self.first, seen: Self.home)
+    for _ in 0..<20 {
+      bench.port.otherPacketSent(now: bench.now)
+      bench.run(4, answering: [Self.first])
+    }
+    #expect(bench.sent.count == 1)
+    bench.run(10, answering: [Self.first])
+    #expect(bench.sent.count == 2)
+  }
+
+  @Test func forgedAnswersMoveNothing() {
+    var bench = Bench()
+    let id = bench.sent[0].id
+    let verdicts = [
+      bench.answer(id, from: Self.second, seen: Self.moved),  // from elsewhere
+      bench.answer(id, from: Endpoint(Self.first.address, port: 3479), seen: Self.moved),  // from another port
+      bench.answer(id &+ 1, from: Self.first, seen: Self.moved),  // with a guessed ID
+      bench.answer(id, from: Self.first, seen: Self.home),
+      bench.answer(id, from: Self.first, seen: Self.moved),  // a second time
+    ]
+    #expect(verdicts == [false, false, false, true, false])
+    #expect(bench.port.mapping == Self.home)
+  }
+
+  @Test func aChangeIsBelievedWhenASecondAnswerAgrees() {
+    var bench = Bench()
+    bench.answer(bench.sent[0].id, from: Self.first, seen: Self.home)
+    bench.run(10)
+    let before = bench.sent.count
+    bench.answer(bench.sent[before - 1].id, from: Self.first, seen: Self.moved)
+    #expect(bench.port.mapping == Self.home, "one odd answer moves nothing")
+    #expect(bench.sent.count == before + 1, "it is asked again at once")
+    bench.answer(bench.sent[before].id, from: Self.first, seen: Self.home)
+    #expect(bench.port.mapping == Self.home)
+    bench.run(20, answering: [Self.first], seen: Self.moved)
+    #expect(bench.others.last == .mapped(Self.moved, before: Self.home))
+  }
+
+  @Test func anUnansweredRequestIsFollowedByProbesEvery250msAndTheNextServer() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(0.4)
+    #expect(bench.sent.count == 1)
+    bench.run(5)
+    let gaps = zip(bench.sent.dropFirst(2), bench.sent.dropFirst()).map { $0.at - $1.at }
+    #expect(gaps.allSatisfy { abs($0 - 0.25) < 0.001 })
+    let change = bench.sent.first { $0.server == Self.second }
+    #expect(change.map { (3.0...3.5).contains($0.at) } ?? false)
+    #expect(!bench.others.contains(.serversSilent), "the second has not been silent long enough")
+    bench.run(2)
+    #expect(bench.others == [.serversSilent])
+    bench.run(90)
+    let late = bench.sent.filter { $0.at > 62 }
+    #expect(zip(late.dropFirst(), late).allSatisfy { abs($0.at - $1.at - 1) < 0.001 }, "after a minute, every second")
+    bench.run(1.1, answering: [Self.second])
+    bench.run(3, answering: [Self.second])
+    #expect(bench.others.contains(.serversBack))
+    #expect(bench.port.mapping == Self.home)
+  }
+
+  @Test func withTheLineProvenDeadServersAreAskedNoMoreThanAKeepaliveNeeds() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(10)
+    for _ in 0..<10 {
+      bench.port.lineProven(now: bench.now)
+      bench.run(30)
+    }
+    let late = bench.sent.filter { $0.at > 20 }
+    #expect(zip(late.dropFirst(), late).allSatisfy { (9...10).contains($0.at - $1.at) })
+    #expect(Set(late.map(\.server)).count == 2, "each in turn")
+  }
+
+  @Test func whatAProviderSawCountsOnlyWhileSTUNIsSilent() {
+    var bench = Bench()
+    var actions: [UplinkPort.Action] = []
+    bench.port.observed(Self.moved, into: &actions)
+    #expect(actions.isEmpty)
+    bench.run(10)
+    bench.port.observed(Self.moved, into: &actions)
+    #expect(actions == [.mapped(Self.moved, before: nil)])
+  }
+
+  @Test func theFirstServerIsTriedAgain() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(20, answering: [Self.second])
+    #expect(bench.port.currentServer == Self.second)
+    bench.run(60, answering: [Self.first, Self.second])
+    #expect(bench.port.currentServer == Self.first)
+  }
+}
