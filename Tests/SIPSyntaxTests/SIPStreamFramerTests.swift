@@ -82,7 +82,8 @@ private func message(_ text: String) -> SIPStreamFramer.Frame { .message(Array(t
 
     let header = "OPTIONS sip:a@b SIP/2.0\r\nContent-Length: 65000\r\n"
     let padding = SIPStreamFramer.maximumMessage - 65000 - header.utf8.count - 4
-    let whole = header + String(repeating: "X", count: padding - 2) + ":a\r\n\r\n" + String(repeating: "b", count: 65000)
+    let whole =
+      header + String(repeating: "X", count: padding - 2) + ":a\r\n\r\n" + String(repeating: "b", count: 65000)
     #expect(whole.utf8.count == SIPStreamFramer.maximumMessage)
     #expect(try frames(whole, by: 4096) == [message(whole)])
     #expect(throws: SIPStreamFramer.Failure.messageTooLarge) {
@@ -113,11 +114,13 @@ private func message(_ text: String) -> SIPStreamFramer.Frame { .message(Array(t
     #expect(try framer.next() == nil && !framer.isWithinMessage)
   }
 
-  @Test("Random streams never trap, hold little, and end the same however they are cut", arguments: 0..<40 as Range<UInt64>)
+  @Test(
+    "Random streams never trap, hold little, and end the same however they are cut", arguments: 0..<40 as Range<UInt64>)
   func random(seed: UInt64) {
     var random = RandomSource(seed: seed)
     let parts = [
-      "\r\n", "\r", "\n", Self.options, Self.info, Self.folded, "l: 3\r\n", "Content-Length: 70000\r\n", "\r\n\r\n", "\u{0}",
+      "\r\n", "\r", "\n", Self.options, Self.info, Self.folded, "l: 3\r\n", "Content-Length: 70000\r\n", "\r\n\r\n",
+      "\u{0}",
       "SIP/2.0 200 OK\r\n", "abc", " ", ":", "INVITE sip:x SIP/2.0\r\n",
     ]
     var text = ""
