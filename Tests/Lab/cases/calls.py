@@ -1,6 +1,7 @@
 """Calls through a port-restricted NAT, at a provider that takes Contact and SDP as written: both directions, hung up from
 either end; and afterwards nothing is left of them."""
 
+import os
 import time
 
 from lab import host, network, provider
@@ -14,7 +15,8 @@ LEFTOVERS = ("trunkline_sip_transactions", "trunkline_sip_dialogs", "trunkline_m
 def run(lab_arguments, long):
     notes = []
     for latching in ((False, True) if long else (False,)):
-        with Lab(**lab_arguments) as lab:
+        folder = os.path.join(lab_arguments["folder"], "latching" if latching else "strict")
+        with Lab(**{**lab_arguments, "folder": folder}) as lab:
             notes.append(talk(lab, latching))
     return "; ".join(notes)
 

@@ -1,6 +1,7 @@
 """The lab itself, without Trunkline: each kind of NAT behaves as it is called, and a telephone behind it can talk through
 Kamailio. When this fails, the other cases say nothing about Trunkline."""
 
+import os
 import socket
 import time
 
@@ -97,6 +98,7 @@ def run(lab_arguments, long):
     heard = []
     # A latching provider mends a telephone that knows nothing of the NAT; a strict one wants to be told the truth.
     for latching in (True, False):
-        with Lab(**lab_arguments) as lab:
+        folder = os.path.join(lab_arguments["folder"], "latching" if latching else "strict")
+        with Lab(**{**lab_arguments, "folder": folder}) as lab:
             heard += talk(lab, latching, seconds)
     return f"{len(KINDS)} kinds of NAT; four calls of {seconds} s, at least {min(heard)} packets each way"
