@@ -44,6 +44,8 @@ struct MediaLoop: ~Copyable {
   }
 
   mutating func run() {
+    // Once here, rather than a reference counted for each wait.
+    let poller = poller
     while true {
       let isWoken: Bool
       do throws(DatagramSocketError) {

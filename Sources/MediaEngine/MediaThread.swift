@@ -17,7 +17,7 @@ enum MediaThread {
 
   static func start(
     _ queue: CommandQueue, onEvent: @escaping @Sendable (MediaEvent) -> Void
-  ) throws(MediaEngineError) {
+  ) throws(RelayEngineError) {
     // Signals are for the main thread: a thread inherits the mask of the one that makes it.
     var all = sigset_t()
     var before = sigset_t()
@@ -38,7 +38,7 @@ enum MediaThread {
     unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
     guard result == 0 else {
       unsafe context.release()
-      throw MediaEngineError(
+      throw RelayEngineError(
         sentence: "The system refused to start the media thread: \(DatagramSocketError.words(result))")
     }
     queue.started(thread)

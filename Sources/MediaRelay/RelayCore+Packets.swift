@@ -63,7 +63,8 @@ extension RelayCore {
   ) {
     let component = lanes[lane].component
     let header = component == .rtp ? RTPHeader.decode(bytes) : nil
-    guard component == .rtcp || header != nil, let id = ports[slot]?.id else {
+    let id = ports[slot].id
+    guard component == .rtcp || header != nil else {
       lanes[lane].discarded &+= 1
       return
     }
@@ -83,7 +84,7 @@ extension RelayCore {
     lanes[lane].packetAccepted(bytes, at: now)
     if let header, header.payloadLength > 0 {
       audioReceived(slot, lane, now, &actions)
-      ports[slot]?.recorder?.packetReceived(header, bytes, now: now)
+      ports[slot].recorder?.packetReceived(header, bytes, now: now)
     }
     // An echo of an empty packet could go round between two echoes for ever.
     if header?.payloadLength == 0 && lanes[lane].coupled == lane { return }
@@ -97,10 +98,10 @@ extension RelayCore {
     let previous = lanes[lane].lastAudio
     lanes[lane].lastAudio = now.nanoseconds
     lanes[lane].audio = .flowing
-    if before == .silent, let id = ports[slot]?.id {
+    if before == .silent {
       let gap = now - MonotonicInstant(nanoseconds: previous)
-      ports[slot]?.lastGapMilliseconds = Double(gap.nanoseconds) / 1e6
-      actions.append(.event(.heard(id, gap: gap)))
+      ports[slot].lastGapMilliseconds = Double(gap.nanoseconds) / 1e6
+      actions.append(.event(.heard(ports[slot].id, gap: gap)))
     }
     if before != .flowing { reschedule(slot) }
   }
@@ -109,13 +110,11 @@ extension RelayCore {
     _ bytes: Span<UInt8>, from lane: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]
   ) {
     let other = lanes[lane].coupled
-    guard other >= 0, !lanes[other].isPlaying, let target = lanes[other].target, let id = ports[other / 2]?.id else {
-      return
-    }
+    guard other >= 0, !lanes[other].isPlaying, let target = lanes[other].target else { return }
     var copy: [UInt8] = []
     copy.reserveCapacity(bytes.count)
     for index in bytes.indices { copy.append(bytes[index]) }
-    actions.append(.send(copy, id, lanes[other].component, to: target))
+    actions.append(.send(copy, ports[other / 2].id, lanes[other].component, to: target))
     lanes[other].packetSent(bytes.count, at: now)
   }
 
@@ -125,19 +124,19 @@ extension RelayCore {
   ) {
     let index = Int(component.rawValue)
     guard let message = try? STUNMessage(decoding: bytes),
-      let result = ports[slot]?.probes[index].transaction?.responseReceived(message, from: source)
+      let result = ports[slot].probes[index].transaction?.responseReceived(message, from: source)
     else {
       lanes[2 * slot + index].discarded &+= 1
       return
     }
     switch result {
     case .mapped(let endpoint, _):
-      let isChanged = ports[slot]?.probes[index].mapped.map { $0 != endpoint } ?? false
-      ports[slot]?.probes[index].mapped = endpoint
-      ports[slot]?.probes[index].transaction = nil
+      let isChanged = ports[slot].probes[index].mapped.map { $0 != endpoint } ?? false
+      ports[slot].probes[index].mapped = endpoint
+      ports[slot].probes[index].transaction = nil
       if isChanged { probeOther(slot, 1 - index, now, &actions) }
       mappingLearned(slot, now, &actions)
-    case .failed: ports[slot]?.probes[index].transaction = nil
+    case .failed: ports[slot].probes[index].transaction = nil
     case .ignored: lanes[2 * slot + index].discarded &+= 1
     }
     reschedule(slot)
@@ -148,7 +147,8 @@ extension RelayCore {
   private mutating func probeOther(
     _ slot: Int, _ index: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]
   ) {
-    guard let probe = ports[slot]?.probes[index], probe.transaction == nil,
+    let probe = ports[slot].probes[index]
+    guard probe.transaction == nil,
       now.nanoseconds &- probe.lastKeepalive > 1_000_000_000
     else { return }
     startProbe(slot, index, interval: Self.probeInterval, now, &actions)
@@ -156,22 +156,24 @@ extension RelayCore {
 
   /// Tells signalling at once when both sockets are known, and otherwise gives RTCP a moment.
   private mutating func mappingLearned(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
-    guard let port = ports[slot], let rtp = port.probes[0].mapped else { return }
+    let port = ports[slot]
+    guard let rtp = port.probes[0].mapped else { return }
     let isComplete = port.probes[1].mapped != nil && port.probes.allSatisfy { $0.transaction == nil }
     if isComplete {
       tellMapping(slot, &actions)
     } else if rtp != port.toldRTP || port.probes[1].mapped != port.toldRTCP {
-      if port.tellAt == nil { ports[slot]?.tellAt = now + Self.pairingGrace }
+      if port.tellAt == nil { ports[slot].tellAt = now + Self.pairingGrace }
     }
   }
 
   mutating func tellMapping(_ slot: Int, _ actions: inout [RelayAction]) {
-    ports[slot]?.tellAt = nil
-    guard let port = ports[slot], let rtp = port.probes[0].mapped else { return }
+    ports[slot].tellAt = nil
+    let port = ports[slot]
+    guard let rtp = port.probes[0].mapped else { return }
     let rtcp = port.probes[1].mapped
     guard rtp != port.toldRTP || rtcp != port.toldRTCP else { return }
-    ports[slot]?.toldRTP = rtp
-    ports[slot]?.toldRTCP = rtcp
+    ports[slot].toldRTP = rtp
+    ports[slot].toldRTCP = rtcp
     actions.append(.event(.mapped(port.id, rtp: rtp, rtcp: rtcp)))
   }
 }

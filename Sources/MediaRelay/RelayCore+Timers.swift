@@ -8,7 +8,7 @@ extension RelayCore {
       playDue(slot, now, &actions)
       silenceDue(slot, now, &actions)
       for index in 0..<2 { probeDue(slot, index, now, &actions) }
-      if let tellAt = ports[slot]?.tellAt, tellAt <= now { tellMapping(slot, &actions) }
+      if let tellAt = ports[slot].tellAt, tellAt <= now { tellMapping(slot, &actions) }
       countDue(slot, now, &actions)
       reschedule(slot)
     }
@@ -17,44 +17,53 @@ extension RelayCore {
   /// Sets the one deadline of the port to the earliest thing that it waits for. Packets that pass only move such things
   /// later, so that it need not be called for them: the port then wakes once in vain.
   mutating func reschedule(_ slot: Int) {
-    guard let port = ports[slot], port.isOpen else {
+    // Field by field here and below: a copy of the whole port would count references, for every timer of every port.
+    guard lanes[2 * slot].isOpen else {
       deadlines.set(slot, at: nil)
       return
     }
-    var next = port.countAt
-    if let player = port.player { next = min(next, player.nextDeadline) }
-    if let tellAt = port.tellAt { next = min(next, tellAt) }
+    var next = ports[slot].countAt
+    if lanes[2 * slot].isPlaying { next = min(next, playDeadline(slot)) }
+    if let tellAt = ports[slot].tellAt { next = min(next, tellAt) }
     if lanes[2 * slot].audio == .flowing { next = min(next, silenceDeadline(slot)) }
-    if port.plan != nil {
-      for index in 0..<2 {
-        next = min(next, keepaliveDeadline(port, slot, index))
-        if let deadline = port.probes[index].transaction?.nextDeadline { next = min(next, deadline) }
-      }
-    }
+    if ports[slot].plan != nil { next = min(next, probeDeadline(slot)) }
     deadlines.set(slot, at: next)
+  }
+
+  private func playDeadline(_ slot: Int) -> MonotonicInstant {
+    ports[slot].player?.nextDeadline ?? ports[slot].countAt
+  }
+
+  private func probeDeadline(_ slot: Int) -> MonotonicInstant {
+    var next = min(keepaliveDeadline(slot, 0), keepaliveDeadline(slot, 1))
+    for index in 0..<2 {
+      if let deadline = ports[slot].probes[index].transaction?.nextDeadline { next = min(next, deadline) }
+    }
+    return next
   }
 
   private func silenceDeadline(_ slot: Int) -> MonotonicInstant {
     MonotonicInstant(nanoseconds: lanes[2 * slot].lastAudio) + Self.silenceLimit
   }
 
-  private func keepaliveDeadline(_ port: RelayPort, _ slot: Int, _ index: Int) -> MonotonicInstant {
-    let last = max(lanes[2 * slot + index].lastSent, port.probes[index].lastKeepalive)
-    let interval = (port.plan?.keepalive ?? .seconds(10)) - Self.keepaliveMargin
+  private func keepaliveDeadline(_ slot: Int, _ index: Int) -> MonotonicInstant {
+    let last = max(lanes[2 * slot + index].lastSent, ports[slot].probes[index].lastKeepalive)
+    let interval = (ports[slot].plan?.keepalive ?? .seconds(10)) - Self.keepaliveMargin
     return MonotonicInstant(nanoseconds: last) + max(interval, .milliseconds(100))
   }
 
   private mutating func silenceDue(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
-    guard lanes[2 * slot].audio == .flowing, silenceDeadline(slot) <= now, let id = ports[slot]?.id else { return }
+    guard lanes[2 * slot].audio == .flowing, silenceDeadline(slot) <= now else { return }
     lanes[2 * slot].audio = .silent
-    actions.append(.event(.silent(id)))
+    actions.append(.event(.silent(ports[slot].id)))
   }
 
   private mutating func countDue(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
-    guard let port = ports[slot], port.countAt <= now else { return }
+    let countAt = ports[slot].countAt
+    guard countAt <= now else { return }
     // After a long sleep one count is enough.
-    ports[slot]?.countAt = max(port.countAt + .seconds(1), now + .milliseconds(1))
-    actions.append(.event(.counted(port.id, counters(slot, now: now))))
+    ports[slot].countAt = max(countAt + .seconds(1), now + .milliseconds(1))
+    actions.append(.event(.counted(ports[slot].id, counters(slot, now: now))))
   }
 
   func counters(_ slot: Int, now: MonotonicInstant) -> MediaCounters {
@@ -69,36 +78,36 @@ extension RelayCore {
     counters.discarded = lane.discarded &+ lanes[2 * slot + 1].discarded
     counters.lastAudioGapMilliseconds =
       lane.audio == .silent
-      ? Double(now.nanoseconds &- lane.lastAudio) / 1e6 : ports[slot]?.lastGapMilliseconds ?? 0
+      ? Double(now.nanoseconds &- lane.lastAudio) / 1e6 : ports[slot].lastGapMilliseconds
     return counters
   }
 
   mutating func playDue(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
-    guard let port = ports[slot], port.isOpen, var player = port.player else { return }
+    guard lanes[2 * slot].isOpen, var player = ports[slot].player else { return }
     while player.nextDeadline <= now {
       let packet = player.nextPacket(now: now)
       guard let target = lanes[2 * slot].target else { continue }
-      actions.append(.send(packet, port.id, .rtp, to: target))
+      actions.append(.send(packet, ports[slot].id, .rtp, to: target))
       lanes[2 * slot].packetSent(packet.count, at: now)
     }
-    ports[slot]?.player = player
+    ports[slot].player = player
   }
 
   /// A repetition of a probe, its end, or a new one because nothing else left.
   private mutating func probeDue(_ slot: Int, _ index: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
-    guard let port = ports[slot], port.isOpen, let plan = port.plan else { return }
-    if keepaliveDeadline(port, slot, index) <= now {
+    guard lanes[2 * slot].isOpen, let plan = ports[slot].plan else { return }
+    if keepaliveDeadline(slot, index) <= now {
       startProbe(slot, index, interval: Self.probeInterval * 5, now, &actions)
       // RFC 6263: what filters by address has to see packets for the media peer too, a STUN server's answers do not count.
       sendOpening(slot, MediaComponent.allCases[index], now, &actions)
       return
     }
-    guard let deadline = port.probes[index].transaction?.nextDeadline, deadline <= now else { return }
-    switch ports[slot]?.probes[index].transaction?.timerFired(now: now) {
+    guard let deadline = ports[slot].probes[index].transaction?.nextDeadline, deadline <= now else { return }
+    switch ports[slot].probes[index].transaction?.timerFired(now: now) {
     case .send(let request):
-      actions.append(.send(request, port.id, MediaComponent.allCases[index], to: plan.server))
-      ports[slot]?.probes[index].lastKeepalive = now.nanoseconds
-    case .timedOut: ports[slot]?.probes[index].transaction = nil
+      actions.append(.send(request, ports[slot].id, MediaComponent.allCases[index], to: plan.server))
+      ports[slot].probes[index].lastKeepalive = now.nanoseconds
+    case .timedOut: ports[slot].probes[index].transaction = nil
     case .some(.none), nil: break
     }
   }
@@ -112,12 +121,12 @@ extension RelayCore {
   mutating func startProbe(
     _ slot: Int, _ index: Int, interval: Duration, _ now: MonotonicInstant, _ actions: inout [RelayAction]
   ) {
-    guard let port = ports[slot], port.isOpen, let plan = port.plan else { return }
+    guard lanes[2 * slot].isOpen, let plan = ports[slot].plan else { return }
     let transaction = BindingTransaction(
       server: plan.server, transactionID: STUNMessage.randomTransactionID(&random), rto: interval, now: now)
-    actions.append(.send(transaction.request, port.id, MediaComponent.allCases[index], to: plan.server))
-    ports[slot]?.probes[index].transaction = transaction
-    ports[slot]?.probes[index].lastKeepalive = now.nanoseconds
+    actions.append(.send(transaction.request, ports[slot].id, MediaComponent.allCases[index], to: plan.server))
+    ports[slot].probes[index].transaction = transaction
+    ports[slot].probes[index].lastKeepalive = now.nanoseconds
   }
 
   /// The packets that open the way in for a peer: an empty RTP packet (RFC 6263 §4.1) and an empty receiver report.
@@ -128,7 +137,8 @@ extension RelayCore {
   private mutating func sendOpening(
     _ slot: Int, _ component: MediaComponent, _ now: MonotonicInstant, _ actions: inout [RelayAction]
   ) {
-    guard let port = ports[slot], let target = lanes[2 * slot + Int(component.rawValue)].target else { return }
+    guard let target = lanes[2 * slot + Int(component.rawValue)].target else { return }
+    let port = ports[slot]
     let packet: [UInt8]
     switch component {
     case .rtp:
@@ -136,11 +146,11 @@ extension RelayCore {
         RTPHeader(
           payloadType: port.openingPayloadType, sequence: port.openingSequence, timestamp: 0, ssrc: port.ssrc
         ).encoded()
-      ports[slot]?.openingSequence &+= 1
+      ports[slot].openingSequence &+= 1
     case .rtcp: packet = RTCPReport(ssrc: port.ssrc).encoded() + Self.sourceDescription(port.ssrc)
     }
     actions.append(.send(packet, port.id, component, to: target))
-    ports[slot]?.probes[Int(component.rawValue)].lastKeepalive = now.nanoseconds
+    ports[slot].probes[Int(component.rawValue)].lastKeepalive = now.nanoseconds
   }
 
   /// A source description with a canonical name, which a compound has to hold (RFC 3550 §6.1); the name says nothing.

@@ -1,5 +1,4 @@
 public import NetworkTypes
-import OrderedCollections
 import STUN
 
 /// All media ports of one thread: what leaves them, whom they listen to, and what signalling is told.
@@ -17,8 +16,8 @@ public struct RelayCore: Sendable {
   static let pairingGrace = Duration.milliseconds(60)
 
   var random: RandomSource
-  /// By slot; `nil` where a slot is free.
-  var ports: [RelayPort?] = []
+  /// By slot; a slot that is free holds ``RelayPort/vacant``.
+  var ports: [RelayPort] = []
   /// Two for each slot, RTP and RTCP.
   var lanes: [RelayLane] = []
   private var slots: [MediaPortID: Int] = [:]
@@ -61,10 +60,9 @@ public struct RelayCore: Sendable {
   public mutating func socketOpened(
     _ id: MediaPortID, _ component: MediaComponent, now: MonotonicInstant, into actions: inout [RelayAction]
   ) {
-    guard let slot = slots[id], var port = ports[slot], !port.isOpen else { return }
-    port.isBound[Int(component.rawValue)] = true
-    ports[slot] = port
-    guard port.isOpen else { return }
+    guard let slot = slots[id], !ports[slot].isOpen else { return }
+    ports[slot].isBound[Int(component.rawValue)] = true
+    guard ports[slot].isOpen else { return }
     for component in MediaComponent.allCases { lanes[2 * slot + Int(component.rawValue)].isOpen = true }
     actions.append(.event(.opened(id)))
     startProbes(slot, interval: Self.probeInterval, now, &actions)
@@ -76,8 +74,8 @@ public struct RelayCore: Sendable {
   public mutating func openFailed(
     _ id: MediaPortID, _ component: MediaComponent, reason: String, into actions: inout [RelayAction]
   ) {
-    guard let slot = slots[id], let port = ports[slot], !port.isOpen else { return }
-    for other in MediaComponent.allCases where port.isBound[Int(other.rawValue)] {
+    guard let slot = slots[id], !ports[slot].isOpen else { return }
+    for other in MediaComponent.allCases where ports[slot].isBound[Int(other.rawValue)] {
       actions.append(.closeSocket(id, other))
     }
     remove(slot)
@@ -95,7 +93,7 @@ public struct RelayCore: Sendable {
     }
     let slot = freeSlots.popLast() ?? ports.count
     if slot == ports.count {
-      ports.append(nil)
+      ports.append(.vacant)
       lanes += MediaComponent.allCases.map { RelayLane($0) }
     }
     slots[id] = slot
@@ -107,8 +105,8 @@ public struct RelayCore: Sendable {
   }
 
   private mutating func close(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
-    guard let port = ports[slot] else { return }
-    if port.recorder != nil { record(slot, false, &actions) }
+    record(slot, false, &actions)
+    let port = ports[slot]
     for component in MediaComponent.allCases where port.isBound[Int(component.rawValue)] {
       actions.append(.closeSocket(port.id, component))
     }
@@ -117,10 +115,9 @@ public struct RelayCore: Sendable {
   }
 
   private mutating func remove(_ slot: Int) {
-    guard let port = ports[slot] else { return }
     uncouple(slot)
-    slots[port.id] = nil
-    ports[slot] = nil
+    slots[ports[slot].id] = nil
+    ports[slot] = .vacant
     for component in MediaComponent.allCases { lanes[2 * slot + Int(component.rawValue)] = RelayLane(component) }
     deadlines.set(slot, at: nil)
     freeSlots.append(slot)
@@ -151,7 +148,7 @@ public struct RelayCore: Sendable {
   ) {
     setPeer(lane: 2 * slot, peer.rtp, peer.latching, &actions)
     setPeer(lane: 2 * slot + 1, peer.rtcp, peer.latching, &actions)
-    ports[slot]?.openingPayloadType = payloadType & 0x7f
+    ports[slot].openingPayloadType = payloadType & 0x7f
     sendOpening(slot, now, &actions)
     reschedule(slot)
   }
@@ -169,18 +166,18 @@ public struct RelayCore: Sendable {
     let isStranger = !allowsLatching && before.latched?.address != endpoint?.address
     guard before.latched != nil, moved || isStranger else { return }
     lanes[lane].latched = nil
-    if let id = ports[lane / 2]?.id { actions.append(.connect(id, lanes[lane].component, nil)) }
+    actions.append(.connect(ports[lane / 2].id, lanes[lane].component, nil))
   }
 
   private mutating func setPlan(
     _ slot: Int, _ plan: MediaSTUNPlan?, _ now: MonotonicInstant, _ actions: inout [RelayAction]
   ) {
-    ports[slot]?.plan = plan
+    ports[slot].plan = plan
     // Whoever sets a plan wants to hear what it finds, be it what was known.
-    for index in 0..<2 { ports[slot]?.probes[index] = RelayPort.Probe() }
-    ports[slot]?.toldRTP = nil
-    ports[slot]?.toldRTCP = nil
-    ports[slot]?.tellAt = nil
+    for index in 0..<2 { ports[slot].probes[index] = RelayPort.Probe() }
+    ports[slot].toldRTP = nil
+    ports[slot].toldRTCP = nil
+    ports[slot].tellAt = nil
     startProbes(slot, interval: Self.probeInterval, now, &actions)
     reschedule(slot)
   }
@@ -192,10 +189,10 @@ public struct RelayCore: Sendable {
     if let source {
       // A source of its own, so that a relayed stream before it and after it is not taken for the same one.
       let ssrc = UInt32(truncatingIfNeeded: random.next())
-      ports[slot]?.player = RTPPlayer(
+      ports[slot].player = RTPPlayer(
         source, payloadType: payloadType & 0x7f, ssrc: ssrc, random: &random, now: now)
     } else {
-      ports[slot]?.player = nil
+      ports[slot].player = nil
     }
     lanes[2 * slot].isPlaying = source != nil
     playDue(slot, now, &actions)
@@ -203,9 +200,11 @@ public struct RelayCore: Sendable {
   }
 
   private mutating func record(_ slot: Int, _ isOn: Bool, _ actions: inout [RelayAction]) {
-    guard let port = ports[slot], (port.recorder != nil) != isOn else { return }
-    if let recorder = port.recorder { actions.append(.event(.recorded(port.id, samples: recorder.samples))) }
-    ports[slot]?.recorder = isOn ? RTPRecorder() : nil
+    guard (ports[slot].recorder != nil) != isOn else { return }
+    if let recorder = ports[slot].recorder {
+      actions.append(.event(.recorded(ports[slot].id, samples: recorder.samples)))
+    }
+    ports[slot].recorder = isOn ? RTPRecorder() : nil
     lanes[2 * slot].isRecording = isOn
   }
 }

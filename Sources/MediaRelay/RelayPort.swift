@@ -40,5 +40,16 @@ struct RelayPort: Sendable {
     countAt = now + .seconds(1)
   }
 
+  /// What stands in a slot that no port has.
+  static let vacant = RelayPort()
+
+  private init() {
+    id = MediaPortID(.max)
+    local = Endpoint(.anyV4, port: 0)
+    ssrc = 0
+    openingSequence = 0
+    countAt = MonotonicInstant(nanoseconds: 0)
+  }
+
   var isOpen: Bool { isBound[0] && isBound[1] }
 }

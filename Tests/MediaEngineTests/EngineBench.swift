@@ -8,7 +8,7 @@ import Testing
 
 /// An engine on loopback, its events in order.
 final class EngineBench {
-  let engine: MediaEngine
+  let engine: RelayEngine
   private let events: AsyncStream<MediaEvent>
   private var iterator: AsyncStream<MediaEvent>.Iterator
 
@@ -16,7 +16,7 @@ final class EngineBench {
     let (events, continuation) = AsyncStream<MediaEvent>.makeStream()
     self.events = events
     iterator = events.makeAsyncIterator()
-    engine = try MediaEngine { continuation.yield($0) }
+    engine = try RelayEngine { continuation.yield($0) }
   }
 
   deinit { engine.stop() }

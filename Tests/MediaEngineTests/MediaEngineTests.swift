@@ -154,7 +154,7 @@ import Testing
   @Test func mayBeStoppedByItsOwnThread() async throws {
     let box = Box()
     let (ended, end) = AsyncStream<Void>.makeStream()
-    let engine = try MediaEngine { _ in
+    let engine = try RelayEngine { _ in
       box.engine.withLock { $0 }?.stop()
       end.finish()
     }
@@ -165,6 +165,6 @@ import Testing
   }
 
   private final class Box: Sendable {
-    let engine = Mutex<MediaEngine?>(nil)
+    let engine = Mutex<RelayEngine?>(nil)
   }
 }

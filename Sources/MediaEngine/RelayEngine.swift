@@ -7,18 +7,18 @@ public import MediaRelay
 /// buffer and out through another connected socket; on that way nothing is allocated and no reference counted.
 ///
 /// The engine lives until ``stop()``, also without anyone holding it.
-public final class MediaEngine: Sendable {
+public final class RelayEngine: Sendable {
   private let queue: CommandQueue
 
   /// Starts the thread.
   ///
   /// - Parameter onEvent: called on the media thread, which carries no packets meanwhile: it hands the event on and returns.
   /// - Throws: when the system refuses the thread or the descriptors for waiting.
-  public init(onEvent: @escaping @Sendable (MediaEvent) -> Void) throws(MediaEngineError) {
+  public init(onEvent: @escaping @Sendable (MediaEvent) -> Void) throws(RelayEngineError) {
     do throws(DatagramSocketError) {
       queue = CommandQueue(poller: try DatagramPoller())
     } catch {
-      throw MediaEngineError(sentence: error.sentence)
+      throw RelayEngineError(sentence: error.sentence)
     }
     try MediaThread.start(queue, onEvent: onEvent)
   }
@@ -39,7 +39,7 @@ public final class MediaEngine: Sendable {
 }
 
 /// Why no engine could be started, for people.
-public struct MediaEngineError: Error, Sendable, Hashable, CustomStringConvertible {
+public struct RelayEngineError: Error, Sendable, Hashable, CustomStringConvertible {
   public let sentence: String
 
   public var description: String { sentence }
