@@ -57,6 +57,16 @@ public struct LocationService: Sendable {
     return users.reduce(0) { $0 + $1.bindings.count } != before
   }
 
+  /// Forgets what was registered over a connection that has ended; answers the users who had bindings there.
+  public mutating func remove(path: SIPPath) -> [String] {
+    var names: [String] = []
+    for index in users.indices where users[index].bindings.contains(where: { $0.path == path }) {
+      users[index].bindings.removeAll { $0.path == path }
+      names.append(users[index].name)
+    }
+    return names
+  }
+
   /// Keeps only these users' bindings: the configuration was read again.
   public mutating func retain(_ names: [String]) { users.removeAll { !names.contains($0.name) } }
 

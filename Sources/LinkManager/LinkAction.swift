@@ -16,6 +16,11 @@ public enum LinkAction: Sendable, Equatable {
   case openSocket(LinkSocket, Endpoint)
   case closeSocket(LinkSocket)
   case send([UInt8], LinkSocket, to: Endpoint)
+  /// Take TCP connections at this endpoint, that of the socket; each that comes is told by `streamOpened`.
+  case listen(LinkSocket, Endpoint)
+  /// Send over a TCP connection, which may have ended.
+  case sendStream([UInt8], connection: Int)
+  case closeStream(connection: Int)
   case media(MediaCommand)
   /// Look up the IPv4 and IPv6 addresses of a host; answered by `nameResolved`.
   case resolve(String)

@@ -213,14 +213,14 @@ extension LinkCore {
     case .trunk(let index): return "<\(contact(ofTrunk: index, leg.path))>"
     case .station:
       let endpoint = advertised(LinkSocket(leg.path.socket), towards: leg.path.remote.address)
-      return "<sip:\(endpoint)>"
+      return leg.path.isReliable ? "<sip:\(endpoint);transport=tcp>" : "<sip:\(endpoint)>"
     }
   }
 
   /// Where requests within a dialog go: to the next hop that the dialog names when that is an address, else the way the
   /// leg began. In the office it is always the latter, so that a phone behind a NAT is reached.
   private func path(of leg: Leg) -> SIPPath {
-    guard case .trunk = leg.side, let hop = leg.dialog?.nextHop, let address = hop.address,
+    guard case .trunk = leg.side, !leg.path.isReliable, let hop = leg.dialog?.nextHop, let address = hop.address,
       address.isV4 == leg.path.remote.address.isV4, address.isPublic || !leg.path.remote.address.isPublic
     else { return leg.path }
     return SIPPath(socket: leg.path.socket, remote: Endpoint(address, port: hop.port ?? 5060))

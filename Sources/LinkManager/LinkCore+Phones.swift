@@ -59,6 +59,7 @@ extension LinkCore {
     let before = location.bindings(of: user, now: now).count
     let response = location.register(request, user: user, path: path, now: now)
     respond(id, response, now: now, into: &actions)
+    if let station = station(user: user) { moveLegs(of: station, to: path) }
     let after = location.bindings(of: user, now: now).count
     if before == 0 && after > 0 { actions.append(.log(.info, "phone \(user) has registered")) }
     if before > 0 && after == 0 { actions.append(.log(.info, "phone \(user) has unregistered")) }

@@ -13,12 +13,12 @@ extension LinkCore {
   /// The methods that we answer other than by 405.
   static let allow = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO"
 
-  /// A datagram that is neither STUN nor keepalive.
+  /// A datagram that is neither STUN nor keepalive, or a message of a stream.
   ///
   /// - Parameter isForeign: it came to an uplink from none of the trunks' targets: only what belongs to a dialog or a
   ///   transaction of ours is heard, and nothing else is answered.
   mutating func signallingReceived(
-    _ bytes: Span<UInt8>, from source: Endpoint, _ socket: LinkSocket, isForeign: Bool = false, now: MonotonicInstant,
+    _ bytes: Span<UInt8>, _ path: SIPPath, isForeign: Bool = false, now: MonotonicInstant,
     into actions: inout [LinkAction]
   ) {
     let message: SIPMessage
@@ -27,7 +27,6 @@ extension LinkCore {
     } catch {
       return discard("malformedSIP")
     }
-    let path = SIPPath(socket: socket.rawValue, remote: source)
     if message.isRequest {
       if isForeign && leg(of: message) == nil { return discard("foreign") }
       counters.requests.count(Self.methodLabel(message.method), "in")
@@ -184,7 +183,7 @@ extension LinkCore {
     }
   }
 
-  private mutating func requestTimedOut(
+  mutating func requestTimedOut(
     _ id: ClientTransactionID, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard let owner = clientOwners.removeValue(forKey: id) else { return }

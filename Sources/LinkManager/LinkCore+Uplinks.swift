@@ -30,7 +30,8 @@ extension LinkCore {
     let isTarget = trunks.contains { trunk in trunk.targets.contains { $0.address == source.address } }
     if isTarget { sockets[socket.rawValue].stun?.lineProven(now: now) }
     guard !isKeepalive(bytes) else { return }
-    signallingReceived(bytes, from: source, socket, isForeign: !isTarget, now: now, into: &actions)
+    let path = SIPPath(socket: socket.rawValue, remote: source)
+    signallingReceived(bytes, path, isForeign: !isTarget, now: now, into: &actions)
   }
 
   mutating func perform(
@@ -95,6 +96,31 @@ extension LinkCore {
       var stunActions: [UplinkPort.Action] = []
       sockets[index].stun?.serversChanged(servers, now: now, random: &random, into: &stunActions)
       perform(stunActions, on: index, now: now, into: &actions)
+      tellOfUnresolvedServers(uplink, now: now, into: &actions)
+    }
+  }
+
+  private mutating func tellOfUnresolvedServers(
+    _ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let code = "stunServersUnresolved"
+    let configuration = uplinks[uplink].configuration
+    let isTrouble =
+      !configuration.stunServers.isEmpty
+      && configuration.stunServers.allSatisfy { addresses(of: $0).isEmpty && unresolved.contains($0.host) }
+    if isTrouble, uplinks[uplink].lastError == nil {
+      uplinks[uplink].lastError = ErrorStatus(
+        code: code, sentence: "The names of the STUN servers of uplink \(configuration.name) cannot be resolved.")
+      actions.append(.log(.warning, "uplink \(configuration.name): the names of its STUN servers cannot be resolved"))
+      actions.append(
+        .verdict(
+          Verdict(
+            at: wallTime(now).description, subject: "uplink \(configuration.name)", code: code,
+            sentence: "The names of the STUN servers cannot be resolved, so the public address is not known.",
+            evidence: "the name server gave no address for any of \(configuration.stunServers.count)",
+            nextStep: "Check stunServers for a misspelling, then the name servers of this machine.")))
+    } else if !isTrouble, uplinks[uplink].lastError?.code == code {
+      uplinks[uplink].lastError = nil
     }
   }
 
@@ -104,7 +130,9 @@ extension LinkCore {
     guard state.local != nil else { return false }
     guard case .uplink(let uplink) = state.side, let stun = state.stun else { return true }
     let configuration = uplinks[uplink].configuration
-    return configuration.publicAddress != nil || stun.mapping != nil || stun.isSilent
-      || configuration.stunServers.isEmpty
+    if configuration.publicAddress != nil || stun.mapping != nil || stun.isSilent { return true }
+    // No server can be asked: none is configured, or none has a name that resolves or an address of this family.
+    return stun.currentServer == nil
+      && configuration.stunServers.allSatisfy { unresolved.contains($0.host) || !addresses(of: $0).isEmpty }
   }
 }

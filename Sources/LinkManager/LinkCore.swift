@@ -19,6 +19,9 @@ public struct LinkCore: Sendable {
   private var startedAtWallTime: WallTime
 
   var sockets: [SocketState] = []
+  /// The TCP connections of the office side that are open, both ways. Neither is ever iterated.
+  var streams: [Int: SIPPath] = [:]
+  var connections: [SIPPath: Int] = [:]
   var uplinks: [UplinkState] = []
   var trunks: [TrunkState] = []
   var transactions = TransactionLayer()
@@ -34,6 +37,8 @@ public struct LinkCore: Sendable {
   var lastMediaPort: UInt32 = 0
   var timers = TimerTable<LinkTimer>()
   var names: [String: [IPAddress]] = [:]
+  /// Hosts whose last look-up failed.
+  var unresolved: Set<String> = []
   var counters = LinkCounters()
   var callTokens: Double
   var callTokensAt: MonotonicInstant
@@ -105,6 +110,7 @@ public struct LinkCore: Sendable {
   ) {
     guard sockets.indices.contains(socket.rawValue) else { return }
     sockets[socket.rawValue].local = local
+    if case .lan = sockets[socket.rawValue].side { actions.append(.listen(socket, local)) }
     updateSTUNServers(now: now, into: &actions)
     for index in trunks.indices { advanceTrunk(index, now: now, into: &actions) }
   }
@@ -121,7 +127,7 @@ public struct LinkCore: Sendable {
     case .lan:
       guard isServed(source.address) else { return discard("notAllowed") }
       guard !isKeepalive(bytes) else { return }
-      signallingReceived(bytes, from: source, socket, now: now, into: &actions)
+      signallingReceived(bytes, SIPPath(socket: socket.rawValue, remote: source), now: now, into: &actions)
     }
   }
 
@@ -130,11 +136,20 @@ public struct LinkCore: Sendable {
     _ host: String, _ addresses: [IPAddress], now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     // A failed lookup keeps what was known: name servers are down exactly when the line is.
-    if !addresses.isEmpty { names[host] = addresses }
+    if addresses.isEmpty {
+      unresolved.insert(host)
+    } else {
+      unresolved.remove(host)
+      names[host] = addresses
+    }
     timers.set(.resolve(host: host), at: now + (addresses.isEmpty ? .seconds(10) : .seconds(300)))
     updateSTUNServers(now: now, into: &actions)
-    for index in trunks.indices where trunks[index].host.host == host {
-      targetsResolved(index, failed: addresses.isEmpty, now: now, into: &actions)
+    for index in trunks.indices {
+      if trunks[index].host.host == host {
+        targetsResolved(index, failed: addresses.isEmpty, now: now, into: &actions)
+      } else {
+        advanceTrunk(index, now: now, into: &actions)
+      }
     }
   }
 
@@ -166,7 +181,7 @@ public struct LinkCore: Sendable {
       calls[call]?.machine.stageTimedOut(into: &commands)
       perform(commands, call: call, now: now, into: &actions)
     case .media(let leg): mediaWaitEnded(leg, now: now, into: &actions)
-    case .resolve(let host): actions.append(.resolve(host))
+    case .resolve(let host): if isConfigured(host) { actions.append(.resolve(host)) }
     case .targetKeepalive(let trunk): sendTargetKeepalive(trunk, now: now, into: &actions)
     case .bindings:
       if location.removeExpired(now: now) { actions.append(.statusChanged) }
@@ -182,6 +197,11 @@ public struct LinkCore: Sendable {
     guard host.address == nil, names[host.host] == nil, !timers.isSet(.resolve(host: host.host)) else { return }
     timers.set(.resolve(host: host.host), at: now + .seconds(10))
     actions.append(.resolve(host.host))
+  }
+
+  private func isConfigured(_ host: String) -> Bool {
+    trunks.contains { !$0.isRemoved && $0.host.host == host }
+      || uplinks.contains { $0.configuration.stunServers.contains { $0.host == host } }
   }
 
   func addresses(of host: HostPort) -> [IPAddress] { host.address.map { [$0] } ?? names[host.host] ?? [] }
@@ -224,6 +244,7 @@ public struct LinkCore: Sendable {
   mutating func discard(_ reason: String) { counters.discarded.count(reason) }
 
   mutating func send(_ bytes: [UInt8], _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard !path.isReliable else { return sendStream(bytes, path, into: &actions) }
     let socket = path.socket
     sockets[socket].stun?.otherPacketSent(now: now)
     if case .uplink = sockets[socket].side {

@@ -105,7 +105,8 @@ public struct LinkHost: SimulatedHost {
       case .log(let level, let sentence):
         logs.append((now, level, sentence))
         actions.append(.log(sentence))
-      case .measured, .statusChanged: break
+      // The simulated phones speak UDP.
+      case .measured, .statusChanged, .listen, .sendStream, .closeStream: break
       case .stopped: isStopped = true
       }
     }

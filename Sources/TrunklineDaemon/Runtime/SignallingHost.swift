@@ -194,6 +194,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
         }
       case .send(let bytes, let socket, let remote):
         if let id = linkSockets[socket] { loop.send(bytes, on: id, to: remote) }
+      // No TCP port is opened yet, so there is no connection either.
+      case .listen, .sendStream, .closeStream: break
       case .media(let command): engine?.send(command)
       case .resolve(let host):
         resolver.resolve(host) { [self] addresses in
