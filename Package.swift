@@ -65,7 +65,10 @@ let shells: [Target] =
   + floor("NameResolver", ["NetworkTypes"])
   + floor(
     "LinkScenario",
-    ["NetworkTypes", "MediaRelay", "LinkManager", "NetworkSimulator"])
+    [
+      "NetworkTypes", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager", "NetworkSimulator",
+      orderedCollections,
+    ])
   + floor("Store", ["LinkManager", .product(name: "GRDB", package: "GRDB.swift")], tests: [])
   + floor(
     "ControlAPI",
@@ -102,6 +105,11 @@ let checks: [Target] = [
       "LinkScenario", "LinkManager", "NetworkSimulator", "EmbeddedProvider", "NetworkTypes", "SIPSyntax", "STUN",
       "MediaRelay", "CallControl", orderedCollections,
     ], swiftSettings: settings),
+  .target(name: "CRelayFloor", path: "Benchmarks/CRelayFloor"),
+  .executableTarget(
+    name: "RTPRelayBenchmark",
+    dependencies: ["CRelayFloor", "MediaEngine", "MediaRelay", "NetworkTypes", "DatagramSockets"],
+    path: "Benchmarks/RTPRelay", swiftSettings: settings),
   .executableTarget(
     name: "SIPParserBenchmark", dependencies: ["SIPSyntax"], path: "Benchmarks/SIPParserBenchmark",
     swiftSettings: settings),

@@ -137,6 +137,7 @@ public struct DigestVerifier: Sendable {
     guard let claimed = try? SIPURI(parsing: uri), let actual = try? request.requestURI() else {
       return uri == request.requestURIText
     }
-    return claimed.user == actual.user
+    // Some name the server only, without a user part (seen on sipp): RFC 3261 §22.4 leaves the difference to us.
+    return claimed.user == nil || claimed.user == actual.user
   }
 }

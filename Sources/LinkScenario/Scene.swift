@@ -1,48 +1,47 @@
 import CallControl
-import EmbeddedProvider
-import LinkManager
-import LinkScenario
-import NetworkSimulator
-import NetworkTypes
+package import EmbeddedProvider
+package import LinkManager
+package import NetworkSimulator
+package import NetworkTypes
 
-func address(_ text: String) -> IPAddress { IPAddress(text) ?? .anyV4 }
-func endpoint(_ text: String) -> Endpoint { Endpoint(text) ?? Endpoint(.anyV4, port: 0) }
-func network(_ text: String) -> IPNetwork { IPNetwork(text) ?? IPNetwork.sharedAddressSpace }
+package func address(_ text: String) -> IPAddress { IPAddress(text) ?? .anyV4 }
+package func endpoint(_ text: String) -> Endpoint { Endpoint(text) ?? Endpoint(.anyV4, port: 0) }
+package func network(_ text: String) -> IPNetwork { IPNetwork(text) ?? IPNetwork.sharedAddressSpace }
 
 /// The scene of most scenarios: an office with the link and two telephones behind a router; outside a provider, two STUN
 /// servers and a stranger.
-final class Scene {
-  static let number = "+49211123450"
-  static let farNumber = "+49301111"
+package final class Scene {
+  package static let number = "+49211123450"
+  package static let farNumber = "+49301111"
   /// What the far end plays and what the telephones play, so that each side can be told by ear.
-  static let farTone = 1000
-  static let phoneTone = 440
+  package static let farTone = 1000
+  package static let phoneTone = 440
 
   /// What a scenario changes before anything starts.
-  struct Plan {
-    var nat = NATBehavior.portRestrictedCone
-    var line = LinkQuality.dsl
-    var seed: UInt64 = 1
-    var password = "secret"
-    var link: (inout LinkConfiguration) -> Void = { _ in }
-    var provider: (inout ProviderConfiguration) -> Void = { _ in }
-    var phone: (inout PhoneProfile) -> Void = { _ in }
-    var network: (inout SimulatedNetwork) -> Void = { _ in }
+  package struct Plan {
+    package var nat = NATBehavior.portRestrictedCone
+    package var line = LinkQuality.dsl
+    package var seed: UInt64 = 1
+    package var password = "secret"
+    package var link: (inout LinkConfiguration) -> Void = { _ in }
+    package var provider: (inout ProviderConfiguration) -> Void = { _ in }
+    package var phone: (inout PhoneProfile) -> Void = { _ in }
+    package var network: (inout SimulatedNetwork) -> Void = { _ in }
   }
 
-  var net: SimulatedNetwork
-  let provider: NodeID
-  let stun: [NodeID]
-  let stranger: NodeID
-  let router: NATID
-  let link: NodeID
+  package var net: SimulatedNetwork
+  package let provider: NodeID
+  package let stun: [NodeID]
+  package let stranger: NodeID
+  package let router: NATID
+  package let link: NodeID
   /// Extensions 10 and 20.
-  let phones: [NodeID]
+  package let phones: [NodeID]
   /// What passes the line, as it looks outside; and what the link's own node sends and hears.
-  let lineCapture: Int
-  let linkCapture: Int
+  package let lineCapture: Int
+  package let linkCapture: Int
 
-  init(_ change: (inout Plan) -> Void = { _ in }) {
+  package init(_ change: (inout Plan) -> Void = { _ in }) {
     var plan = Plan()
     change(&plan)
     let seed = plan.seed &* 1000
@@ -124,17 +123,17 @@ final class Scene {
     self.net = net
   }
 
-  func run(_ seconds: Double) { net.run(for: .nanoseconds(Int64(seconds * 1e9))) }
+  package func run(_ seconds: Double) { net.run(for: .nanoseconds(Int64(seconds * 1e9))) }
 
   /// Runs until the trunk is registered; false after `limit` seconds without.
-  func runUntilRegistered(atMost limit: Double = 30) -> Bool {
+  package func runUntilRegistered(atMost limit: Double = 30) -> Bool {
     net.run(atMost: .nanoseconds(Int64(limit * 1e9))) { net in
       net.host(link, as: LinkHost.self)?.link.unregisteredTrunks.isEmpty ?? false
     }
   }
 
   /// Runs for that long, and tells whether the trunk was registered at every second of it.
-  func isRegisteredFor(_ seconds: Int) -> Bool {
+  package func isRegisteredFor(_ seconds: Int) -> Bool {
     for _ in 0..<seconds {
       run(1)
       if trunk?.state != .registered { return false }
@@ -143,36 +142,36 @@ final class Scene {
   }
 
   /// Seconds since the world began.
-  var elapsed: Double { (net.now - net.beginning).inSeconds }
+  package var elapsed: Double { (net.now - net.beginning).inSeconds }
 
   // MARK: The link
 
-  var status: LinkStatus { net.host(link, as: LinkHost.self)?.link.status(now: net.now) ?? LinkStatus() }
-  var trunk: TrunkStatus? { status.trunks.first }
-  var metrics: LinkCounters { net.host(link, as: LinkHost.self)?.link.metrics(now: net.now) ?? LinkCounters() }
-  var records: [CallRecord] { net.host(link, as: LinkHost.self)?.records ?? [] }
-  var verdicts: [Verdict] { net.host(link, as: LinkHost.self)?.verdicts ?? [] }
-  var isStopped: Bool { net.host(link, as: LinkHost.self)?.isStopped ?? false }
+  package var status: LinkStatus { net.host(link, as: LinkHost.self)?.link.status(now: net.now) ?? LinkStatus() }
+  package var trunk: TrunkStatus? { status.trunks.first }
+  package var metrics: LinkCounters { net.host(link, as: LinkHost.self)?.link.metrics(now: net.now) ?? LinkCounters() }
+  package var records: [CallRecord] { net.host(link, as: LinkHost.self)?.records ?? [] }
+  package var verdicts: [Verdict] { net.host(link, as: LinkHost.self)?.verdicts ?? [] }
+  package var isStopped: Bool { net.host(link, as: LinkHost.self)?.isStopped ?? false }
 
-  func command(_ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Void) {
+  package func command(_ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Void) {
     net.withHost(link, as: LinkHost.self) { host, now, actions in host.step(now: now, into: &actions, body) }
   }
 
   // MARK: The provider
 
-  var contacts: [String] {
+  package var contacts: [String] {
     net.host(provider, as: ProviderHost.self)?.agent.contacts(of: "1000", now: net.now) ?? []
   }
-  var providerEvents: [ProviderHost.Entry] { net.host(provider, as: ProviderHost.self)?.events ?? [] }
+  package var providerEvents: [ProviderHost.Entry] { net.host(provider, as: ProviderHost.self)?.events ?? [] }
 
   /// When each REGISTER came, in seconds since the world began.
-  var registerTimes: [Double] {
+  package var registerTimes: [Double] {
     providerEvents.compactMap { entry in
       if case .registerReceived = entry.event { (entry.at - net.beginning).inSeconds } else { nil }
     }
   }
 
-  func withProvider<Result>(
+  package func withProvider<Result>(
     _ body: (inout ProviderCore, MonotonicInstant, inout [ProviderAction]) -> Result
   ) -> Result? {
     net.withHost(provider, as: ProviderHost.self) { host, now, actions in
@@ -181,30 +180,30 @@ final class Scene {
   }
 
   /// Someone out in the world calls the office.
-  func callFromOutside(for duration: Duration? = nil, from caller: String = "+49301111") -> AgentCallID? {
+  package func callFromOutside(for duration: Duration? = nil, from caller: String = "+49301111") -> AgentCallID? {
     let script = CallScript(sound: .tone(hertz: Self.farTone), records: true, hangUpAfter: duration)
     return withProvider { $0.placeCall(to: Self.number, from: caller, script: script, now: $1, into: &$2) } ?? nil
   }
 
-  func hangUpOutside(_ id: AgentCallID) {
+  package func hangUpOutside(_ id: AgentCallID) {
     _ = withProvider { $0.hangUp(id, now: $1, into: &$2) }
   }
 
-  var farEnding: CallEnding? {
+  package var farEnding: CallEnding? {
     providerEvents.reversed().lazy.compactMap { if case .ended(_, let ending) = $0.event { ending } else { nil } }.first
   }
-  var farHeard: [Int16] {
+  package var farHeard: [Int16] {
     providerEvents.reversed().lazy
       .compactMap { if case .recorded(_, let samples) = $0.event { samples } else { nil } }.first ?? []
   }
 
   // MARK: The telephones
 
-  func phoneEvents(_ index: Int = 0) -> [PhoneEvent] {
+  package func phoneEvents(_ index: Int = 0) -> [PhoneEvent] {
     net.host(phones[index], as: PhoneHost.self)?.events.map(\.event) ?? []
   }
 
-  func withPhone<Result>(
+  package func withPhone<Result>(
     _ index: Int = 0, _ body: (inout PhoneCore, MonotonicInstant, inout [PhoneAction]) -> Result
   ) -> Result? {
     net.withHost(phones[index], as: PhoneHost.self) { host, now, actions in
@@ -212,32 +211,39 @@ final class Scene {
     }
   }
 
-  func dial(_ number: String, from index: Int = 0, for duration: Duration? = nil) -> AgentCallID? {
+  package func dial(_ number: String, from index: Int = 0, for duration: Duration? = nil) -> AgentCallID? {
     let script = CallScript(sound: .tone(hertz: Self.phoneTone), records: true, hangUpAfter: duration)
     return withPhone(index) { $0.dial(number, script: script, now: $1, into: &$2) } ?? nil
   }
 
-  func hangUpPhone(_ id: AgentCallID, _ index: Int = 0) {
+  package func hangUpPhone(_ id: AgentCallID, _ index: Int = 0) {
     _ = withPhone(index) { $0.hangUp(id, now: $1, into: &$2) }
   }
 
-  func phoneCall(_ index: Int = 0) -> AgentCallID? {
+  package func phoneCall(_ index: Int = 0) -> AgentCallID? {
     net.host(phones[index], as: PhoneHost.self)?.agent.callIDs.first
   }
 
-  func phoneEnding(_ index: Int = 0) -> CallEnding? {
+  package func phoneEnding(_ index: Int = 0) -> CallEnding? {
     phoneEvents(index).reversed().lazy.compactMap { if case .ended(_, let ending) = $0 { ending } else { nil } }.first
   }
 
-  func phoneHeard(_ index: Int = 0) -> [Int16] {
+  package func phoneHeard(_ index: Int = 0) -> [Int16] {
     phoneEvents(index).reversed().lazy
       .compactMap { if case .recorded(_, let samples) = $0 { samples } else { nil } }.first ?? []
   }
 
   // MARK: Judging
 
+  /// Runs until a call of the link is in this state; false after `limit` seconds without.
+  package func waitForCall(state: String, atMost limit: Double) -> Bool {
+    net.run(atMost: .nanoseconds(Int64(limit * 1e9))) { net in
+      net.host(link, as: LinkHost.self)?.link.status(now: net.now).calls.contains { $0.state == state } ?? false
+    }
+  }
+
   /// Seconds of the far end's tone that the telephone heard, and of the telephone's that the far end heard.
-  var secondsHeard: (phone: Double, far: Double) {
+  package var secondsHeard: (phone: Double, far: Double) {
     (
       ToneMeter(hertz: Double(Self.farTone)).seconds(in: phoneHeard()),
       ToneMeter(hertz: Double(Self.phoneTone)).seconds(in: farHeard)
@@ -245,7 +251,7 @@ final class Scene {
   }
 
   /// What is left of calls anywhere, by name; empty when nothing is.
-  var leftovers: [String] {
+  package var leftovers: [String] {
     var result: [String] = []
     let host = net.host(link, as: LinkHost.self)
     let metrics = metrics
@@ -265,7 +271,7 @@ final class Scene {
 
   /// Whether, at some moment of the next two minutes, nothing is left: where telephones and trunk register now and then, the
   /// transactions of that are not calls' leftovers.
-  func settles() -> Bool {
+  package func settles() -> Bool {
     for _ in 0..<120 {
       if leftovers.isEmpty { return true }
       run(1)
@@ -274,7 +280,7 @@ final class Scene {
   }
 
   /// Packets that the link's node sent, with the second since the world began.
-  func sent(
+  package func sent(
     _ content: Datagram.Content, after start: Double = 0, port: UInt16? = nil
   ) -> [(at: Double, packet: Datagram)] {
     net.capture(linkCapture).packets.compactMap { packet in
@@ -288,14 +294,14 @@ final class Scene {
 }
 
 /// Someone who sends what he is told to, from port 5060, and keeps what he hears.
-struct Stranger: SimulatedHost {
-  var heard: [(bytes: [UInt8], source: Endpoint)] = []
+package struct Stranger: SimulatedHost {
+  package var heard: [(bytes: [UInt8], source: Endpoint)] = []
 
-  mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
+  package mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
     actions.append(.openSocket(0, local: endpoint("0.0.0.0:5060")))
   }
 
-  mutating func datagramReceived(
+  package mutating func datagramReceived(
     _ bytes: [UInt8], from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [HostAction]
   ) { heard.append((bytes, source)) }
 }
