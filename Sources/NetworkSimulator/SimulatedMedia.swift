@@ -11,6 +11,10 @@ public struct SimulatedMedia: Sendable {
   /// Ports whose sockets are open or being opened, by socket number, for a look at what is left.
   public private(set) var openSockets: [Int] = []
 
+  /// Peers that are not latched onto. The relay follows such a peer from port to port; here it gets what its SDP says and
+  /// nothing else, as from an end that knows no symmetric RTP: only so does a scenario show that the SDP was right.
+  private var strictPeers: [(port: MediaPortID, peer: MediaPeer)] = []
+
   public init(random: RandomSource) { relay = RelayCore(random: random) }
 
   public var nextDeadline: MonotonicInstant? { relay.nextDeadline }
@@ -20,6 +24,13 @@ public struct SimulatedMedia: Sendable {
   public mutating func apply(
     _ command: MediaCommand, now: MonotonicInstant, into actions: inout [HostAction], events: inout [MediaEvent]
   ) {
+    switch command {
+    case .setPeer(let port, let peer, _):
+      strictPeers.removeAll { $0.port == port }
+      if !peer.latching { strictPeers.append((port, peer)) }
+    case .close(let port): strictPeers.removeAll { $0.port == port }
+    case .open, .couple, .setSTUN, .play, .record: break
+    }
     var wanted: [RelayAction] = []
     relay.apply(command, now: now, into: &wanted)
     carryOut(wanted, into: &actions, events: &events)
@@ -76,7 +87,11 @@ public struct SimulatedMedia: Sendable {
         let socket = Self.socket(port, component)
         openSockets.removeAll { $0 == socket }
         actions.append(.closeSocket(socket))
-      case .send(let bytes, let port, let component, let destination):
+      case .send(let bytes, let port, let component, var destination):
+        if let strict = strictPeers.first(where: { $0.port == port })?.peer {
+          guard let signalled = component == .rtp ? strict.rtp : strict.rtcp else { continue }
+          destination = signalled
+        }
         actions.append(.send(bytes, socket: Self.socket(port, component), to: destination))
       case .connect: break
       case .event(let event): events.append(event)

@@ -1,6 +1,7 @@
 import CallControl
 import EmbeddedProvider
 import LinkManager
+import LinkScenario
 import NetworkSimulator
 import NetworkTypes
 import Testing
