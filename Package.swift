@@ -55,7 +55,8 @@ let pure: [Target] =
       orderedCollections,
     ], tests: [])
   + floor(
-    "NetworkSimulator", ["NetworkTypes", "STUN", "MediaRelay", "EmbeddedProvider", orderedCollections], tests: [])
+    "NetworkSimulator", ["NetworkTypes", "STUN", "MediaRelay", "EmbeddedProvider", orderedCollections],
+    tests: ["CallControl"])
 
 let shells: [Target] =
   [.target(name: "CDatagramSockets"), .target(name: "CDashboard", exclude: ["dashboard.html"])]
