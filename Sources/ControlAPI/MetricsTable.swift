@@ -17,6 +17,7 @@ public enum LinkMetric: String, Sendable, CaseIterable {
   case transactions = "trunkline_sip_transactions"
   case dialogs = "trunkline_sip_dialogs"
   case mediaPorts = "trunkline_media_ports"
+  case callTimers = "trunkline_call_timers"
 
   public enum Kind: String, Sendable { case counter, gauge, histogram }
 
@@ -63,6 +64,7 @@ public enum LinkMetric: String, Sendable, CaseIterable {
     case .transactions: .init(kind: .gauge, labels: [], help: "SIP transactions that are not over.")
     case .dialogs: .init(kind: .gauge, labels: [], help: "SIP dialogs that are up or being set up.")
     case .mediaPorts: .init(kind: .gauge, labels: [], help: "Media ports in use, RTP and RTCP counted as one.")
+    case .callTimers: .init(kind: .gauge, labels: [], help: "Timers of calls that are set.")
     }
   }
 }

@@ -27,6 +27,12 @@ extension LinkCore {
     result.transactions = transactions.clientCount + transactions.serverCount
     result.dialogs = dialogs.count
     result.mediaPorts = portLedger.inUse
+    result.callTimers = timers.count { timer in
+      switch timer {
+      case .stage, .media: true
+      case .resolve, .targetKeepalive, .bindings, .stopping: false
+      }
+    }
     return result
   }
 

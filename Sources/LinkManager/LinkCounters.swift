@@ -25,6 +25,7 @@ public struct LinkCounters: Sendable, Equatable {
   public var transactions = 0
   public var dialogs = 0
   public var mediaPorts = 0
+  public var callTimers = 0
   /// For how long each trunk was not registered although it should have been.
   public var unreachableSeconds: OrderedDictionary<String, Double> = [:]
 

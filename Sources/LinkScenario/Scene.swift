@@ -151,6 +151,8 @@ package final class Scene {
   package var metrics: LinkCounters { net.host(link, as: LinkHost.self)?.link.metrics(now: net.now) ?? LinkCounters() }
   package var records: [CallRecord] { net.host(link, as: LinkHost.self)?.records ?? [] }
   package var verdicts: [Verdict] { net.host(link, as: LinkHost.self)?.verdicts ?? [] }
+  /// What the link logged, oldest first.
+  package var logs: [String] { net.host(link, as: LinkHost.self)?.logs.map(\.sentence) ?? [] }
   package var isStopped: Bool { net.host(link, as: LinkHost.self)?.isStopped ?? false }
 
   package func command(_ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Void) {

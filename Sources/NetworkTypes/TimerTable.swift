@@ -24,6 +24,9 @@ public struct TimerTable<Name: Hashable & Sendable>: Sendable {
 
   public var isEmpty: Bool { current.isEmpty }
 
+  /// How many of the timers that are set have such a name.
+  public func count(where condition: (Name) -> Bool) -> Int { current.keys.count { condition($0) } }
+
   public func isSet(_ name: Name) -> Bool { current[name] != nil }
 
   /// Sets or moves the timer `name`.

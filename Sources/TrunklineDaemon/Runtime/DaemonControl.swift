@@ -149,6 +149,7 @@ public final class DaemonControl: LinkControl {
     table.set(.transactions, to: Double(counters.transactions))
     table.set(.dialogs, to: Double(counters.dialogs))
     table.set(.mediaPorts, to: Double(counters.mediaPorts))
+    table.set(.callTimers, to: Double(counters.callTimers))
     for trunk in status.trunks {
       let isUp = trunk.state == .registered || trunk.state == .static
       table.set(.trunkRegistered, [trunk.name], to: isUp ? 1 : 0)

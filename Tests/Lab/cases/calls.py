@@ -9,7 +9,8 @@ from lab.lab import Lab, check_audio
 from lab.trunkline import PORT, Daemon, configuration
 
 # Gauges of what is alive; all have to fall back to nothing.
-LEFTOVERS = ("trunkline_sip_transactions", "trunkline_sip_dialogs", "trunkline_media_ports")
+LEFTOVERS = ("trunkline_sip_transactions", "trunkline_sip_dialogs", "trunkline_media_ports",
+             "trunkline_call_timers")
 
 
 def run(lab_arguments, long):
