@@ -168,6 +168,7 @@ extension LinkCore {
       var steps: [RegistrationAction] = []
       trunks[trunk].registration?.responseReceived(response, now: now, random: &random, into: &steps)
       perform(steps, trunk: trunk, now: now, into: &actions)
+      if response.status < 300 { learnFlow(ofTrunk: trunk, from: response, now: now, into: &actions) }
     case .invite(let leg): inviteAnswered(response, id, leg, path, now: now, into: &actions)
     case .reinvite(let leg): reinviteAnswered(response, id, leg, now: now, into: &actions)
     case .bye(let request, let path, var digest):

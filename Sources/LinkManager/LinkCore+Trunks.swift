@@ -99,7 +99,7 @@ extension LinkCore {
 
   /// Our own contact at a trunk: its user name, at the address that the world sees.
   func contact(ofTrunk index: Int, _ path: SIPPath) -> SIPURI {
-    let endpoint = advertised(LinkSocket(path.socket), towards: path.remote.address)
+    let endpoint = trunks[index].flow ?? advertised(LinkSocket(path.socket), towards: path.remote.address)
     return SIPURI(
       user: trunks[index].configuration.username, host: endpoint.address.description, port: endpoint.port)
   }
@@ -212,6 +212,18 @@ extension LinkCore {
     var stunActions: [UplinkPort.Action] = []
     sockets[path.socket].stun?.observed(Endpoint(received, port: port), into: &stunActions)
     perform(stunActions, on: path.socket, now: now, into: &actions)
+  }
+
+  /// A provider's answer to a REGISTER shows the flow to it. Where that is not what is advertised, the contact moves.
+  mutating func learnFlow(
+    ofTrunk index: Int, from response: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side,
+      uplinks[uplink].configuration.publicAddress == nil, let via = try? response.topVia(),
+      let received = via.received.flatMap({ IPAddress($0) }), let port = via.rport
+    else { return }
+    trunks[index].flow = Endpoint(received, port: port)
+    advanceTrunk(index, now: now, into: &actions)
   }
 
   // MARK: The provider's way in

@@ -81,7 +81,13 @@ extension LinkCore {
     } else {
       actions.append(.log(.info, "uplink \(name): the public address is known"))
     }
-    for index in trunks.indices { advanceTrunk(index, now: now, into: &actions) }
+    for index in trunks.indices {
+      // A new address is a new flow, which the provider's next answer shows.
+      if before != nil, trunks[index].socket.map({ sockets[$0.rawValue].side == .uplink(uplink) }) ?? false {
+        trunks[index].flow = nil
+      }
+      advanceTrunk(index, now: now, into: &actions)
+    }
   }
 
   /// Gives each uplink socket the addresses of its servers in its own family.

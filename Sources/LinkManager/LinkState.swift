@@ -43,6 +43,9 @@ struct TrunkState: Sendable {
   var status = TrunkStatus.State.starting
   var lastError: ErrorStatus?
   var contact: SIPURI?
+  /// Where the provider sees our packets come from, by its last answer (`received`, `rport`): behind a NAT whose mapping
+  /// depends on the destination it is this, not what a STUN server saw, that leads back to us.
+  var flow: Endpoint?
   /// Since when it has not been registered although it should be.
   var unregisteredSince: MonotonicInstant?
   /// How long that was before, in all.
