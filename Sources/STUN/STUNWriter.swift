@@ -52,6 +52,14 @@ struct STUNWriter {
     for _ in 0..<(-value.count & 3) { bytes.append(paddingByte) }
   }
 
+  /// Appends an attribute whose value is `count` bytes of zero, padded.
+  func append(_ type: STUNAttributeType, zeros count: Int, to bytes: inout [UInt8]) {
+    guard hasRoom(count, in: bytes) else { return }
+    bytes.append16(type.rawValue)
+    bytes.append16(UInt16(truncatingIfNeeded: count))
+    for _ in 0..<(count + 3) / 4 * 4 { bytes.append(0) }
+  }
+
   /// Appends a value of four bytes.
   func append(_ type: STUNAttributeType, _ value: UInt32, to bytes: inout [UInt8]) {
     guard hasRoom(4, in: bytes) else { return }
@@ -60,16 +68,23 @@ struct STUNWriter {
     bytes.append32(value)
   }
 
-  /// Appends ERROR-CODE. A reader of RFC 3489 §11.2.9 gets the phrase blank-filled, since its lengths are multiples of four.
+  /// Appends ERROR-CODE.
   func append(_ error: STUNErrorCode, to bytes: inout [UInt8]) {
-    var value: [UInt8] = [
-      0, 0, UInt8(truncatingIfNeeded: error.code / 100 & 7), UInt8(truncatingIfNeeded: error.code % 100),
-    ]
-    value += error.reason.utf8
-    if !STUNHeader.hasMagicCookie(wireID) {
-      while value.count % 4 != 0 { value.append(UInt8(ascii: " ")) }
-    }
-    append(.errorCode, value, to: &bytes)
+    append(error.code, Array(error.reason.utf8), to: &bytes)
+  }
+
+  /// Appends ERROR-CODE. A reader of RFC 3489 §11.2.9 gets the phrase blank-filled, since its lengths are multiples of four.
+  func append(_ code: Int, _ phrase: [UInt8], to bytes: inout [UInt8]) {
+    guard hasRoom(4 + phrase.count, in: bytes) else { return }
+    let isClassic = !STUNHeader.hasMagicCookie(wireID)
+    let fill = -phrase.count & 3
+    bytes.append16(STUNAttributeType.errorCode.rawValue)
+    bytes.append16(UInt16(truncatingIfNeeded: 4 + phrase.count + (isClassic ? fill : 0)))
+    bytes.append16(0)
+    bytes.append(UInt8(truncatingIfNeeded: code / 100 & 7))
+    bytes.append(UInt8(truncatingIfNeeded: code % 100))
+    bytes += phrase
+    for _ in 0..<fill { bytes.append(isClassic ? UInt8(ascii: " ") : paddingByte) }
   }
 
   /// Appends FINGERPRINT over everything so far. Nothing may follow it.
