@@ -12,22 +12,24 @@ struct tl_receiver {
   tl_control controls[TL_BATCH];
   // The descriptor's own address, for a socket that is not bound to a wildcard, is known to the caller.
   uint8_t *bytes;
+  size_t stride;
 };
 
-// The last buffer needs no more than the others; a stride of whole pages keeps untouched ones unmapped.
-enum { STRIDE = 65536 };
-
-tl_receiver *tl_receiver_make(void) {
+tl_receiver *tl_receiver_make(size_t size) {
+  if (size > TL_DATAGRAM_SIZE) size = TL_DATAGRAM_SIZE;
   tl_receiver *receiver = calloc(1, sizeof *receiver);
   if (!receiver) return NULL;
-  receiver->bytes = malloc((size_t)STRIDE * TL_BATCH);
+  // Short datagrams lie close together. The odd cache line keeps the beginnings of long ones from competing for the same
+  // places in the cache; what was never filled of them is never mapped.
+  receiver->stride = ((size / 64 + 1) | 1) * 64;
+  receiver->bytes = malloc(receiver->stride * TL_BATCH);
   if (!receiver->bytes) {
     free(receiver);
     return NULL;
   }
   for (int index = 0; index < TL_BATCH; index++) {
-    receiver->vectors[index].iov_base = receiver->bytes + (size_t)index * STRIDE;
-    receiver->vectors[index].iov_len = TL_DATAGRAM_SIZE;
+    receiver->vectors[index].iov_base = receiver->bytes + (size_t)index * receiver->stride;
+    receiver->vectors[index].iov_len = size < TL_DATAGRAM_SIZE ? size + 1 : size;
     struct msghdr *header = &receiver->headers[index].msg_hdr;
     header->msg_iov = &receiver->vectors[index];
     header->msg_iovlen = 1;
@@ -62,7 +64,7 @@ tl_datagram tl_receiver_get(const tl_receiver *receiver, int index) {
   const struct mmsghdr *message = &receiver->headers[index];
   struct msghdr header = message->msg_hdr;
   tl_datagram datagram = {
-    .bytes = receiver->bytes + (size_t)index * STRIDE,
+    .bytes = receiver->bytes + (size_t)index * receiver->stride,
     .count = message->msg_len,
     .source = tl_endpoint_from(&receiver->names[index]),
   };

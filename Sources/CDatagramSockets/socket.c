@@ -93,7 +93,7 @@ void tl_control_set(struct msghdr *header, tl_control *control, tl_endpoint loca
   }
 }
 
-int tl_socket_open(tl_endpoint local, int reuse_address, int receive_buffer) {
+static int open_socket(tl_endpoint local, int option, int receive_buffer) {
   int on = 1;
   int isV6 = local.family == 6;
   int descriptor = socket(isV6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -104,7 +104,7 @@ int tl_socket_open(tl_endpoint local, int reuse_address, int receive_buffer) {
     failed = setsockopt(
       descriptor, isV6 ? IPPROTO_IPV6 : IPPROTO_IP, isV6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) < 0;
   }
-  if (!failed && reuse_address) failed = setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0;
+  if (!failed && option) failed = setsockopt(descriptor, SOL_SOCKET, option, &on, sizeof on) < 0;
   // A wish: the kernel cuts it to net.core.rmem_max.
   if (receive_buffer > 0) setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
   tl_name name;
@@ -116,6 +116,19 @@ int tl_socket_open(tl_endpoint local, int reuse_address, int receive_buffer) {
     return -error;
   }
   return descriptor;
+}
+
+int tl_socket_open(tl_endpoint local, int reuse_address, int receive_buffer) {
+  return open_socket(local, reuse_address ? SO_REUSEADDR : 0, receive_buffer);
+}
+
+int tl_socket_share(int descriptor) {
+  int on = 1;
+  return setsockopt(descriptor, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0 ? -errno : 0;
+}
+
+int tl_socket_open_beside(tl_endpoint local, int receive_buffer) {
+  return open_socket(local, SO_REUSEPORT, receive_buffer);
 }
 
 int tl_socket_connect(int descriptor, tl_endpoint remote) {

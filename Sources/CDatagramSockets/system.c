@@ -5,6 +5,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,13 @@ int tl_thread_start(const char *name, void (*run)(void *), void *context, uint64
 void tl_thread_join(uint64_t thread) { pthread_join((pthread_t)thread, NULL); }
 
 uint64_t tl_thread_self(void) { return (uint64_t)pthread_self(); }
+
+int tl_processor_count(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? (int)online : 1;
+}
 
 void tl_error_text(int error, char *text, size_t count) {
   // The GNU form: it answers the text and may leave the buffer alone.

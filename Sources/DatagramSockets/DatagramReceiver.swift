@@ -2,7 +2,7 @@ import CDatagramSockets
 import Glibc
 import NetworkTypes
 
-/// The buffers that datagrams are read into: 64 of 65,535 bytes, of which only those that were ever filled take memory.
+/// The buffers that datagrams are read into: 64 of 65,535 bytes or fewer, of which only what was ever filled takes memory.
 ///
 /// One is enough for all sockets of a thread; it must not be used by two threads at a time.
 @safe  // The pointer is made in init and freed in deinit, and handed to nobody.
@@ -14,8 +14,9 @@ public final class DatagramReceiver {
   /// How many ICMP refusals of something sent earlier were met and passed over while reading.
   public private(set) var refusals = 0
 
-  public init() {
-    guard let pointer = unsafe tl_receiver_make() else { fatalError("no memory for datagram buffers") }
+  /// - Parameter longest: the longest datagram that is of interest. One that is longer comes cut, and still longer than this.
+  public init(longest: Int = 65_535) {
+    guard let pointer = unsafe tl_receiver_make(max(0, longest)) else { fatalError("no memory for datagram buffers") }
     unsafe self.pointer = unsafe pointer
   }
 

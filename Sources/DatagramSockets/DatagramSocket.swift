@@ -60,6 +60,33 @@ public struct DatagramSocket: Sendable, Hashable {
     return socket
   }
 
+  /// Opens `count` sockets on one address and port, for as many threads. The kernel deals the senders out among them: what
+  /// comes from one address and port always comes to the same socket.
+  ///
+  /// The first one is opened alone, so that a port which another program has is an error, even where that one shares it.
+  public static func openShared(
+    local: Endpoint, count: Int, receiveBuffer: Int? = nil
+  ) throws(DatagramSocketError) -> [DatagramSocket] {
+    let first = try open(local: local, receiveBuffer: receiveBuffer)
+    var sockets = [first]
+    do throws(DatagramSocketError) {
+      if count > 1 {
+        let result = tl_socket_share(first.descriptor)
+        guard result == 0 else { throw DatagramSocketError(result, to: "share UDP port \(first.localEndpoint.port)") }
+      }
+      while sockets.count < count {
+        let descriptor = tl_socket_open_beside(tl_endpoint(first.localEndpoint), Int32(clamping: receiveBuffer ?? 0))
+        guard descriptor >= 0 else { throw DatagramSocketError(descriptor, opening: first.localEndpoint) }
+        sockets.append(
+          DatagramSocket(descriptor: descriptor, localEndpoint: first.localEndpoint, remoteEndpoint: nil))
+      }
+    } catch {
+      for socket in sockets { socket.close() }
+      throw error
+    }
+    return sockets
+  }
+
   /// Hears and sends to `remote` only from now on. What others sent before stays in the queue: its source tells.
   public mutating func connect(to remote: Endpoint) throws(DatagramSocketError) {
     let result = tl_socket_connect(descriptor, tl_endpoint(remote))

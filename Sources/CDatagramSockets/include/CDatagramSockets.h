@@ -26,6 +26,10 @@ typedef struct {
 
 // A non-blocking, close-on-exec UDP socket bound to `local`. A wildcard one learns the destination of each datagram.
 int tl_socket_open(tl_endpoint local, int reuse_address, int receive_buffer);
+// Lets further sockets that ask for it have this one's port too (SO_REUSEPORT); the kernel deals the senders out among them.
+int tl_socket_share(int descriptor);
+// As tl_socket_open, beside a socket that shares its port.
+int tl_socket_open_beside(tl_endpoint local, int receive_buffer);
 int tl_socket_connect(int descriptor, tl_endpoint remote);
 int tl_socket_disconnect(int descriptor);
 int tl_socket_local(int descriptor, tl_endpoint *local);
@@ -41,7 +45,8 @@ int tl_socket_wait(int descriptor, int milliseconds);
 enum { TL_BATCH = 64, TL_DATAGRAM_SIZE = 65535 };
 
 typedef struct tl_receiver tl_receiver;
-tl_receiver *tl_receiver_make(void);
+// `size`: the longest datagram, at most TL_DATAGRAM_SIZE; what is longer is cut to one byte more than it.
+tl_receiver *tl_receiver_make(size_t size);
 void tl_receiver_free(tl_receiver *receiver);
 // Reads up to `limit` datagrams without waiting. Returns how many (0: none there), or a negative errno.
 int tl_receiver_read(tl_receiver *receiver, int descriptor, int limit);
@@ -88,6 +93,8 @@ int tl_random_seed(uint64_t seed[4]);
 int tl_thread_start(const char *name, void (*run)(void *), void *context, uint64_t *thread);
 void tl_thread_join(uint64_t thread);
 uint64_t tl_thread_self(void);
+// How many processors this process may use.
+int tl_processor_count(void);
 // A few words for an errno, into `text`.
 void tl_error_text(int error, char *text, size_t count);
 
