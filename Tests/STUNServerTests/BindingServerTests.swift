@@ -38,7 +38,7 @@ struct BindingServerTests {
     }
     defer { client.close() }
     let server = try BindingServer(
-      listeningOn: [Endpoint(address, port: 0)], responder: BindingResponder(software: "Trunkline"))
+      BindingServerConfiguration(endpoints: [Endpoint(address, port: 0)], software: "Trunkline"))
     defer { server.stop() }
     let result = try ask(try #require(server.endpoints.first), from: client, hasMagicCookie: hasMagicCookie)
     guard case .mapped(let mapped, let answer) = result else {
@@ -53,7 +53,7 @@ struct BindingServerTests {
   @Test("on a wildcard the answer comes from the address that was asked, on every port")
   func wildcard() throws {
     let server = try BindingServer(
-      listeningOn: [Endpoint(.anyV4, port: 0), Endpoint(.anyV4, port: 0)], responder: BindingResponder())
+      BindingServerConfiguration(endpoints: [Endpoint(.anyV4, port: 0), Endpoint(.anyV4, port: 0)]))
     defer { server.stop() }
     let client = try DatagramSocket.open(local: Endpoint(.loopbackV4, port: 0))
     defer { client.close() }
@@ -69,7 +69,7 @@ struct BindingServerTests {
 
   @Test("it refuses what it does not understand, is silent to noise, and goes on")
   func noise() throws {
-    let server = try BindingServer(listeningOn: [Endpoint(.loopbackV4, port: 0)], responder: BindingResponder())
+    let server = try BindingServer(BindingServerConfiguration(endpoints: [Endpoint(.loopbackV4, port: 0)]))
     defer { server.stop() }
     let endpoint = try #require(server.endpoints.first)
     let client = try DatagramSocket.open(local: Endpoint(.loopbackV4, port: 0))
@@ -93,7 +93,7 @@ struct BindingServerTests {
     let free = try DatagramSocket.open(local: Endpoint(.loopbackV4, port: 0))
     free.close()
     let error = try #require(throws: DatagramSocketError.self) {
-      try BindingServer(listeningOn: [free.localEndpoint, taken.localEndpoint], responder: BindingResponder())
+      try BindingServer(BindingServerConfiguration(endpoints: [free.localEndpoint, taken.localEndpoint], threads: 2))
     }
     #expect(error.sentence.contains("\(taken.localEndpoint.port)"))
     let again = try DatagramSocket.open(local: free.localEndpoint)
@@ -102,7 +102,7 @@ struct BindingServerTests {
 
   @Test("after stopping nothing answers and the port is free")
   func stops() throws {
-    let server = try BindingServer(listeningOn: [Endpoint(.loopbackV4, port: 0)], responder: BindingResponder())
+    let server = try BindingServer(BindingServerConfiguration(endpoints: [Endpoint(.loopbackV4, port: 0)]))
     server.stop()
     let again = try DatagramSocket.open(local: try #require(server.endpoints.first))
     again.close()
