@@ -12,11 +12,23 @@ extension LinkCore {
     _ request: SIPMessage, _ id: ServerTransactionID, _ path: SIPPath, now: MonotonicInstant,
     into actions: inout [LinkAction]
   ) {
+    // RFC 3261 §16.3 steps 3 and 4: a call that goes in circles ends here.
+    if request.maxForwards == 0 { return refuse(request, id, 483, now: now, into: &actions) }
+    if isMerged(request) { return refuse(request, id, 482, now: now, into: &actions) }
     if case .lan = sockets[path.socket].side, !isTrunkTarget(path) {
       guard let station = caller(of: request, id, path, now: now, into: &actions) else { return }
       outboundCall(request, id, path, from: station, now: now, into: &actions)
     } else {
       inboundCall(request, id, path, now: now, into: &actions)
+    }
+  }
+
+  /// RFC 3261 §8.2.2.2: the same INVITE is here already, by another way.
+  private func isMerged(_ request: SIPMessage) -> Bool {
+    guard let callID = request.callID, let sequence = try? request.cSeq() else { return false }
+    return calls.values.contains { call in
+      guard let invite = call.legs[0].invite, call.legs[0].serverTransaction != nil else { return false }
+      return invite.callID == callID && invite.fromTag == request.fromTag && (try? invite.cSeq()) == sequence
     }
   }
 
@@ -148,6 +160,7 @@ extension LinkCore {
   ) {
     var response = SIPMessage(responding: request, status: status, reason: reason, toTag: random.hexDigits(16))
     if status == 503 { response.set(.retryAfter, "5") }
+    if status == 415 { response.set(.accept, "application/sdp") }
     respond(id, response, now: now, into: &actions)
   }
 
@@ -168,7 +181,12 @@ extension LinkCore {
     } catch {
       return refuse(request, id, 400, reason: "\(error)", now: now, into: &actions)
     }
-    if !request.body.isEmpty && offer == nil { return refuse(request, id, 415, now: now, into: &actions) }
+    if let offer, offer.isBeyondUs { return refuse(request, id, 488, now: now, into: &actions) }
+    if hasUnknownBody(request) { return refuse(request, id, 415, now: now, into: &actions) }
+    guard hasMediaPorts(for: offer) else {
+      discard("noMediaPort")
+      return refuse(request, id, 503, reason: "No media port", now: now, into: &actions)
+    }
     let from = try? request.from()
     leg.invite = request
     leg.digest = digestSession(side)
@@ -199,11 +217,17 @@ extension LinkCore {
 
   /// The session description in a message; `nil` where it has none.
   func description(in message: SIPMessage) throws(SDPParseError) -> SessionDescription? {
-    guard !message.body.isEmpty, message.contentTypeText?.lowercased().hasPrefix("application/sdp") ?? false else {
-      return nil
-    }
+    guard !message.body.isEmpty, !hasUnknownBody(message) else { return nil }
     let body = message.body
     return try SessionDescription(parsing: body.span)
+  }
+
+  /// Whether there is a body that is no session description, or a packed one.
+  func hasUnknownBody(_ message: SIPMessage) -> Bool {
+    guard !message.body.isEmpty else { return false }
+    let type = message.contentTypeText?.prefix { $0 != ";" }.filter { !$0.isWhitespace }.lowercased()
+    let coding = message.value(HeaderName("Content-Encoding"))?.lowercased() ?? "identity"
+    return type != "application/sdp" || coding != "identity"
   }
 
   private mutating func takeCallToken(now: MonotonicInstant) -> Bool {

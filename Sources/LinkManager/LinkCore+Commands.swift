@@ -10,7 +10,7 @@ extension LinkCore {
   public mutating func setTrunk(
     _ name: String, enabled: Bool, now: MonotonicInstant, into actions: inout [LinkAction]
   ) -> Bool {
-    guard let index = trunks.firstIndex(where: { $0.name == name }) else { return false }
+    guard let index = trunks.firstIndex(where: { $0.name == name && !$0.isRemoved }) else { return false }
     guard trunks[index].configuration.enabled != enabled else { return true }
     trunks[index].configuration.enabled = enabled
     if enabled {
@@ -80,9 +80,10 @@ extension LinkCore {
         }
         continue
       }
-      guard changed != trunks[index].configuration else { continue }
-      let isRegistrationTouched = changed.registrationPart != trunks[index].configuration.registrationPart
+      let wasRemoved = trunks[index].isRemoved
       trunks[index].isRemoved = false
+      guard wasRemoved || changed != trunks[index].configuration else { continue }
+      let isRegistrationTouched = changed.registrationPart != trunks[index].configuration.registrationPart
       trunks[index].configuration = changed
       guard isRegistrationTouched else { continue }
       stopTrunk(index, now: now, into: &actions)

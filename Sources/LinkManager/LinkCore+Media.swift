@@ -13,24 +13,36 @@ extension LinkCore {
   private static let mappingPatience = Duration.milliseconds(250)
   /// Ports that the system refuses are replaced so many times a leg.
   private static let mostPortFailures = 16
+  /// Streams of one description beyond these are refused.
+  private static let mostStreams = 16
 
   // MARK: Ports
+
+  /// Whether there is a port for every stream of an offer.
+  func hasMediaPorts(for offer: SessionDescription?) -> Bool {
+    let wanted = offer?.media.prefix(Self.mostStreams).count { $0.isRelayed } ?? 0
+    return portLedger.capacity - portLedger.inUse >= wanted
+  }
 
   /// Opens a media port on the leg for each stream of `description` that has none.
   mutating func prepareMedia(
     _ id: LegID, for description: SessionDescription, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard let leg = leg(id), !leg.isEnded else { return }
-    for index in description.media.indices where !description.media[index].isRefused {
+    for index in description.media.indices.prefix(Self.mostStreams) where description.media[index].isRelayed {
       if leg.streams.indices.contains(index), leg.streams[index] != nil { continue }
       openStream(index, of: id, now: now, into: &actions)
     }
   }
 
-  private mutating func openStream(
+  /// Opens a port for the stream; false where none is left.
+  @discardableResult private mutating func openStream(
     _ index: Int, of id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]
-  ) {
-    guard let leg = leg(id), let port = portLedger.take() else { return discard("noMediaPort") }
+  ) -> Bool {
+    guard let leg = leg(id), let port = portLedger.take() else {
+      discard("noMediaPort")
+      return false
+    }
     // Numbers are taken in turn; those from a million on belong to others that share the media engine.
     repeat { lastMediaPort = lastMediaPort % 999_999 + 1 } while mediaOwners[MediaPortID(lastMediaPort)] != nil
     let media = MediaPortID(lastMediaPort)
@@ -50,6 +62,7 @@ extension LinkCore {
     }
     let bound = (socket.local ?? socket.configured).address
     actions.append(.media(.open(media, local: Endpoint(bound, port: port), stun: plan)))
+    return true
   }
 
   /// Whether every port of the leg is open and knows its mapping, or has waited for it long enough.
@@ -93,6 +106,24 @@ extension LinkCore {
     guard let leg = leg(id) else { return }
     for index in leg.streams.indices { setPeer(of: index, on: leg, into: &actions) }
     couple(call: id.call, into: &actions)
+  }
+
+  /// The far side's change was refused: the session is as it was before (RFC 3261 §14.1), on both legs.
+  mutating func restoreMedia(_ id: LegID, into actions: inout [LinkAction]) {
+    withLeg(id) { leg in
+      leg.remoteDescription = leg.descriptionBefore
+      let index = leg.remoteDescription?.firstAudioIndex
+      leg.codec = index.flatMap { leg.remoteDescription?.media[$0].codecName }
+    }
+    for place in [id, calls[id.call]?.machine.partner(of: id)].compactMap({ $0 }) {
+      guard let leg = leg(place), let description = leg.remoteDescription else { continue }
+      for index in leg.streams.indices {
+        let isWanted = description.media.indices.contains(index) && !description.media[index].isRefused
+        if !isWanted { closeStream(index, of: place, into: &actions) }
+      }
+    }
+    guard let leg = leg(id) else { return }
+    for index in leg.streams.indices { setPeer(of: index, on: leg, into: &actions) }
   }
 
   private func setPeer(of index: Int, on leg: Leg, into actions: inout [LinkAction]) {
@@ -197,11 +228,21 @@ extension LinkCore {
       $0.streams[index] = nil
       $0.portFailures += 1
     }
-    if leg.portFailures < Self.mostPortFailures {
-      openStream(index, of: id, now: now, into: &actions)
-    } else {
-      actions.append(.log(.error, "no media port can be opened: \(reason.escapedForLog())"))
-      end(call: id.call, Refusal(status: 500, reason: "No media port"), now: now, into: &actions)
-    }
+    if leg.portFailures < Self.mostPortFailures, openStream(index, of: id, now: now, into: &actions) { return }
+    actions.append(.log(.error, "no media port can be opened: \(reason.escapedForLog())"))
+    end(call: id.call, Refusal(status: 500, reason: "No media port"), now: now, into: &actions)
+  }
+}
+
+extension MediaDescription {
+  /// Whether the relay carries such a stream: RTP of any profile. Others (T.38 over UDPTL, MSRP) are refused, so that
+  /// both sides know and go on without.
+  fileprivate var isRelayed: Bool { !isRefused && transport.uppercased().hasPrefix("RTP/") }
+}
+
+extension SessionDescription {
+  /// Whether it asks for streams, and none of them is one that we relay.
+  var isBeyondUs: Bool {
+    media.contains { !$0.isRefused } && !media.contains { $0.isRelayed }
   }
 }

@@ -96,7 +96,10 @@ extension LinkCore {
     into actions: inout [LinkAction]
   ) -> Station? {
     if let station = station(at: path.remote) { return station }
-    let user = (try? request.from())?.uri.user ?? ""
+    // A PBX has the number of its caller in From; who it is itself its credentials say.
+    let credentials = request.values(.authorization).prefix(8).compactMap { try? AuthParameters(parsing: $0) }
+    let named = credentials.first { $0["realm"] == verifier.realm }?["username"]
+    let user = named ?? (try? request.from())?.uri.user ?? ""
     guard authorize(request, id, user: user, now: now, into: &actions) else { return nil }
     return station(user: user)
   }
@@ -117,6 +120,7 @@ extension LinkCore {
     guard let user = station.user else { return targets }
     for binding in location.bindings(of: user, now: now) {
       var uri = binding.uri
+      uri.headers = nil
       if case .pbx = station { uri.user = number }
       targets.append(.station(name: name, uri: uri, path: binding.path))
     }

@@ -91,11 +91,7 @@ extension LinkCore {
       }
       return dialogRequestReceived(request, id, leg, path, now: now, into: &actions)
     }
-    if let extensions = unsupported(request) {
-      var response = SIPMessage(responding: request, status: 420)
-      response.set(.unsupported, extensions)
-      return respond(id, response, now: now, into: &actions)
-    }
+    if let response = extensionRefusal(request) { return respond(id, response, now: now, into: &actions) }
     switch request.method {
     case .invite: inviteReceived(request, id, path, now: now, into: &actions)
     case .register: registerReceived(request, id, path, now: now, into: &actions)
@@ -115,10 +111,13 @@ extension LinkCore {
     return response
   }
 
-  /// RFC 3261 §8.2.2.3: we support no extension that a request may require.
-  private func unsupported(_ request: SIPMessage) -> String? {
+  /// RFC 3261 §8.2.2.3: we support no extension that a request may require; `nil` where it requires none.
+  func extensionRefusal(_ request: SIPMessage) -> SIPMessage? {
     let required = request.values(.require)
-    return required.isEmpty || request.method == .cancel ? nil : required.joined(separator: ", ")
+    guard !required.isEmpty else { return nil }
+    var response = SIPMessage(responding: request, status: 420)
+    response.set(.unsupported, required.joined(separator: ", "))
+    return response
   }
 
   // MARK: Sending
@@ -158,7 +157,7 @@ extension LinkCore {
     _ response: SIPMessage, _ id: ClientTransactionID, _ path: SIPPath, now: MonotonicInstant,
     into actions: inout [LinkAction]
   ) {
-    guard let owner = clientOwners[id] else { return }
+    guard let owner = clientOwners[id] else { return answeredTooLate(response, id, path, now: now, into: &actions) }
     let isFinal = response.status >= 200
     switch owner {
     case .registration(let trunk):
@@ -177,10 +176,10 @@ extension LinkCore {
       if let again = authenticated(request, response, session: &digest) {
         sendRequest(again, path, owner: .bye(again, path, nil), now: now, into: &actions)
       }
-    case .relayed(let server):
+    case .relayed(let server, let leg, let request):
       guard isFinal else { return }
       clientOwners.removeValue(forKey: id)
-      relayResponse(response, to: server, now: now, into: &actions)
+      relayResponse(response, to: server, leg, request, now: now, into: &actions)
     }
   }
 
@@ -200,11 +199,13 @@ extension LinkCore {
       legGone(leg, into: &actions)
       legEvent(.refused(Refusal(status: 408, reason: "Request Timeout")), on: leg, now: now, into: &actions)
     case .reinvite(let leg):
-      // RFC 3261 §14.1: no answer to a re-INVITE ends the dialog.
+      // RFC 3261 §12.2.1.2: no answer to a re-INVITE ends the dialog.
       withLeg(leg) { $0.clientTransaction = nil }
       legEvent(.offerRefused(Refusal(status: 408, reason: "Request Timeout")), on: leg, now: now, into: &actions)
+      hangUp(leg, now: now, into: &actions)
+      legEvent(.lost, on: leg, now: now, into: &actions)
     case .bye: break
-    case .relayed(let server):
+    case .relayed(let server, _, _):
       if let request = transactions.request(of: server) {
         respond(server, SIPMessage(responding: request, status: 408), now: now, into: &actions)
       }

@@ -36,6 +36,18 @@ extension LinkCore {
     return result
   }
 
+  /// What is held for calls now, by name; empty when all of it was given back. A transaction of ours that has had its
+  /// final response still absorbs repetitions for a while, and registrations have transactions too.
+  package var leftovers: [String] {
+    let held = [
+      ("calls", calls.count), ("dialogs", dialogs.count), ("client owners", clientOwners.count),
+      ("server owners", serverOwners.count), ("media owners", mediaOwners.count),
+      ("media ports", portLedger.inUse), ("client transactions", transactions.clientCount),
+      ("server transactions", transactions.serverCount), ("transaction timers", transactions.timerCount),
+    ]
+    return held.filter { $0.1 != 0 }.map { "\($0.0): \($0.1)" }
+  }
+
   /// The trunks that should be registered and are not.
   public var unregisteredTrunks: [String] {
     trunks.filter { $0.configuration.enabled && !$0.isUsable }.map(\.name)
@@ -62,7 +74,7 @@ extension LinkCore {
     let trunk = trunks[index]
     var status = TrunkStatus(
       name: trunk.name, state: trunk.status, registrar: trunk.configuration.registrar.description,
-      calls: callCount(trunk: trunk.name))
+      calls: callCount(trunk: index))
     status.contact = trunk.contact?.description
     status.lastError = trunk.lastError
     if let socket = trunk.socket {

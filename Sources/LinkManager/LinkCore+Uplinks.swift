@@ -27,7 +27,9 @@ extension LinkCore {
       perform(stunActions, on: socket.rawValue, now: now, into: &actions)
       return
     }
-    let isTarget = trunks.contains { trunk in trunk.targets.contains { $0.address == source.address } }
+    let isTarget = trunks.contains { trunk in
+      !trunk.isRemoved && trunk.targets.contains { $0.address == source.address }
+    }
     if isTarget { sockets[socket.rawValue].stun?.lineProven(now: now) }
     guard !isKeepalive(bytes) else { return }
     let path = SIPPath(socket: socket.rawValue, remote: source)

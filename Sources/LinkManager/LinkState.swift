@@ -104,6 +104,8 @@ struct Leg: Sendable {
   var ackedTransaction: ClientTransactionID?
   var clientSequence: UInt32 = 0
   var isConfirmed = false
+  /// Our INVITE was taken back: no challenge to it is answered any more.
+  var isCancelled = false
   var isEnded = false
   /// BYE goes as soon as the ACK to our 2xx came (RFC 3261 §15).
   var hangsUpWhenAcknowledged = false
@@ -116,6 +118,8 @@ struct Leg: Sendable {
   var deferred: [LegCommand] = []
   /// The last description that came from the far side.
   var remoteDescription: SessionDescription?
+  /// What it was before the far side's re-INVITE that is pending.
+  var descriptionBefore: SessionDescription?
   var sentDescription: SessionDescription?
   let sessionID: UInt64
   var sessionVersion: UInt64 = 0
@@ -166,7 +170,7 @@ enum ClientOwner: Sendable {
   /// BYE; the leg may be gone already, so what a challenge needs is kept here.
   case bye(SIPMessage, SIPPath, DigestSession?)
   /// A request of one leg that was passed to the other; the response goes back.
-  case relayed(ServerTransactionID)
+  case relayed(ServerTransactionID, LegID, SIPMessage)
 }
 
 enum LinkTimer: Hashable, Sendable {

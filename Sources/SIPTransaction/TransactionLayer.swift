@@ -77,6 +77,9 @@ public struct TransactionLayer: Sendable {
   /// The request of that transaction, to make its answer from; `nil` when the transaction has ended.
   public func request(of id: ServerTransactionID) -> SIPMessage? { servers[id]?.taken.message }
 
+  /// The request of that transaction as it was sent; `nil` when the transaction has ended.
+  public func request(of id: ClientTransactionID) -> SIPMessage? { clients[id]?.sent.message }
+
   /// A message that came by `path`.
   public mutating func messageReceived(
     _ message: SIPMessage, path: SIPPath, now: MonotonicInstant, into events: inout [TransactionEvent]
