@@ -28,6 +28,7 @@ public struct ControlFile: Codable, Sendable, Equatable {
     let folder = (path as NSString).deletingLastPathComponent
     try FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    guard Self.isOwn(folder) else { throw ForeignFolder(path: folder) }
     let data = try JSONEncoder().encode(self)
     let temporary = "\(path).\(processID)"
     guard
@@ -39,8 +40,22 @@ public struct ControlFile: Codable, Sendable, Equatable {
 
   /// The file, where there is one that can be read.
   public static func read(from path: String = path()) -> ControlFile? {
-    guard let data = FileManager.default.contents(atPath: path) else { return nil }
+    guard isOwn((path as NSString).deletingLastPathComponent), let data = FileManager.default.contents(atPath: path)
+    else { return nil }
     return try? JSONDecoder().decode(ControlFile.self, from: data)
+  }
+
+  /// Whether a folder below /tmp is this user's: anyone may have made it first there, to forge what is in it.
+  private static func isOwn(_ folder: String) -> Bool {
+    guard folder.hasPrefix("/tmp/trunkline-") else { return true }
+    // Of a link these are its own attributes.
+    let owner = try? FileManager.default.attributesOfItem(atPath: folder)[.ownerAccountID] as? NSNumber
+    return owner?.uint32Value == getuid()
+  }
+
+  private struct ForeignFolder: Error, CustomStringConvertible {
+    let path: String
+    var description: String { "\(path) belongs to someone else" }
   }
 
   /// Removes the file where it is this process's.
