@@ -1,3 +1,4 @@
+import Glibc
 import Hummingbird
 import HummingbirdCore
 public import Logging
@@ -46,8 +47,14 @@ public struct ControlServer: Service {
     do {
       try await application.run()
     } catch let error as IOError {
-      let shown = address.contains(":") ? "[\(address)]:\(port)" : "\(address):\(port)"
-      throw ControlServerFailure(description: "TCP port \(port) (\(shown)) cannot be opened for HTTP: \(error)")
+      let reason =
+        switch error.errnoCode {
+        case EADDRINUSE: "is already in use"
+        case EADDRNOTAVAIL: "cannot be opened: the address is none of this machine's"
+        case EACCES: "needs more rights than this user has"
+        case let code: "cannot be opened (error \(code))"
+        }
+      throw ControlServerFailure(description: "TCP port \(port) on \(address), for HTTP (http.bind), \(reason)")
     }
   }
 }

@@ -39,13 +39,14 @@ public struct Daemon: Sendable {
   let configurationPath: String?
   let embedded: EmbeddedDefault?
   let logger: Logger
+  private let threshold: LogThreshold
 
   /// The daemon of a configuration file.
   public init(configuration: TrunklineConfiguration, path: String) {
     self.configuration = configuration
     configurationPath = path
     embedded = nil
-    logger = Self.logger(configuration.log)
+    (logger, threshold) = Self.logger(configuration.log)
   }
 
   /// The embedded default.
@@ -53,13 +54,15 @@ public struct Daemon: Sendable {
     configuration = TrunklineConfiguration()
     configurationPath = nil
     self.embedded = embedded
-    logger = Self.logger(configuration.log)
+    (logger, threshold) = Self.logger(configuration.log)
   }
 
-  private static func logger(_ log: LogConfiguration) -> Logger {
-    Logger(label: "link") { label in
-      LineLogHandler(label: label, level: Logger.Level(rawValue: log.level) ?? .info, isJSON: log.format == .json)
+  private static func logger(_ log: LogConfiguration) -> (Logger, LogThreshold) {
+    let threshold = LogThreshold(log.threshold)
+    let logger = Logger(label: "link") { label in
+      LineLogHandler(label: label, threshold: threshold, isJSON: log.format == .json)
     }
+    return (logger, threshold)
   }
 
   /// This host's addresses, for ``LANConfiguration/interfaces``.
@@ -85,7 +88,7 @@ public struct Daemon: Sendable {
       () async throws(ControlFailure) in try await reload(host)
     }
     notify.control.withLock { $0 = control }
-    do { try await host.start() } catch { throw DaemonFailure.port("\(error)") }
+    let failure = StartFailure()
 
     let gate = AccessGate(token: token, bindAddress: bind.address.description)
     let file = ControlFile(
@@ -94,6 +97,11 @@ public struct Daemon: Sendable {
     let server = ControlServer(
       control: control, gate: gate, address: bind.address.description, port: Int(bind.port), logger: httpLogger
     ) { _ in
+      // The link begins once the HTTP port is ours: a second daemon does not register anything.
+      do { try await host.start() } catch {
+        failure.set("\(error)")
+        return notify.stopped.continuation.finish()
+      }
       do { try file.write() } catch {
         logger.warning("the file that trunkline status reads cannot be written: \(error)")
       }
@@ -102,12 +110,16 @@ public struct Daemon: Sendable {
     defer {
       file.remove()
       host.stop()
+      LogWriter.standardError.flush()
     }
     let services = ServiceGroup(
       configuration: ServiceGroupConfiguration(
         services: [
-          .init(service: LinkService(host: host, stopped: notify.stopped, control: control)),
+          .init(
+            service: LinkService(host: host, stopped: notify.stopped, control: control),
+            successTerminationBehavior: .gracefullyShutdownGroup),
           .init(service: ReloadService(logger: logger) { () async throws(ControlFailure) in try await reload(host) }),
+          .init(service: SystemWatch(host: host, interfaces: Self.interfaces)),
           .init(service: server),
         ], gracefulShutdownSignals: [.sigterm, .sigint], logger: httpLogger))
     do {
@@ -115,6 +127,7 @@ public struct Daemon: Sendable {
     } catch let failure as ControlServerFailure {
       throw DaemonFailure.port(failure.description)
     }
+    if let sentence = failure.sentence { throw DaemonFailure.port(sentence) }
   }
 
   /// What the HTTP server and the services say of themselves interests nobody while it is not a warning.
@@ -143,9 +156,26 @@ public struct Daemon: Sendable {
       throw .invalid(loaded.errors.map(\.description))
     }
     let link = linkConfiguration(new.link)
-    await host.run { host in
-      host.step { core, now, actions in core.reconfigure(link, now: now, into: &actions) }
-    }
+    await host.run { $0.reconfigure(link) }
+    threshold.level = new.log.threshold
+    let late = [
+      (new.http != configuration.http, "http"), (new.storePath != configuration.storePath, "store"),
+      (new.log.format != configuration.log.format, "log.format"),
+    ]
+    for (_, key) in late.filter(\.0) { logger.warning("changes of \(key) take effect with the next start") }
     logger.notice("the configuration was read again")
   }
+}
+
+/// Why the link could not start, kept until the other services have ended.
+private final class StartFailure: Sendable {
+  private let kept = Mutex<String?>(nil)
+
+  var sentence: String? { kept.withLock { $0 } }
+
+  func set(_ sentence: String) { kept.withLock { $0 = sentence } }
+}
+
+extension LogConfiguration {
+  fileprivate var threshold: Logger.Level { Logger.Level(rawValue: level) ?? .info }
 }

@@ -7,14 +7,22 @@ import NetworkTypes
 ///
 /// Messages are escaped here, whatever they come from: a line of the log is one line.
 public struct LineLogHandler: LogHandler {
-  public var logLevel: Logger.Level
+  public var logLevel: Logger.Level {
+    get { threshold.level }
+    set { threshold = LogThreshold(newValue) }
+  }
   public var metadata: Logger.Metadata = [:]
   private let label: String
   private let isJSON: Bool
+  private var threshold: LogThreshold
 
   public init(label: String, level: Logger.Level, isJSON: Bool) {
+    self.init(label: label, threshold: LogThreshold(level), isJSON: isJSON)
+  }
+
+  init(label: String, threshold: LogThreshold, isJSON: Bool) {
     self.label = label
-    logLevel = level
+    self.threshold = threshold
     self.isJSON = isJSON
   }
 
@@ -37,7 +45,7 @@ public struct LineLogHandler: LogHandler {
       let rest = fields.map { " \($0.0)=\($0.1.escapedForLog())" }.joined()
       line = "\(at) \(event.level) \(label): \(message)\(rest)\n"
     }
-    try? FileHandle.standardError.write(contentsOf: Data(line.utf8))
+    LogWriter.standardError.write(line)
   }
 
   private static func quoted(_ text: String) -> String {

@@ -78,6 +78,22 @@ struct ReloadService: Service {
   }
 }
 
+/// What changes on this machine while the daemon runs, and nobody tells: its addresses (a line that comes up after us, a
+/// new DHCP lease) and its clock (a machine without a battery learns the time from the network).
+struct SystemWatch: Service {
+  let host: SignallingHost
+  let interfaces: @Sendable () -> [InterfaceAddress]
+
+  func run() async throws {
+    await cancelWhenGracefulShutdown {
+      while (try? await Task.sleep(for: .seconds(5))) != nil {
+        let present = interfaces()
+        host.loop.post { [host] in host.systemChecked(interfaces: present) }
+      }
+    }
+  }
+}
+
 /// The configuration file, read with this process's environment and files.
 public enum ConfigurationFile {
   /// Where `run` looks when no file is named.

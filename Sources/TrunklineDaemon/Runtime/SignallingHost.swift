@@ -54,6 +54,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   /// The loop's socket for each of the link's.
   var linkSockets: [LinkSocket: Int] = [:]
   var openFailure: DatagramSocketError?
+  /// What the link was given last.
+  private var configuration: LinkConfiguration
   var recordings: [String: [Int16]] = [:]
   var recordingOrder: [String] = []
 
@@ -75,6 +77,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       configuration = parts.configuration
       self.embedded = parts
     }
+    self.configuration = configuration
     link = LinkCore(
       configuration: configuration, random: SystemRandom.source(), now: SystemClock.now(),
       wallTime: SystemClock.wallTime())
@@ -92,7 +95,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
 
   // MARK: For any thread
 
-  /// Opens every socket and begins. Throws where a port cannot be opened; nothing is left open then.
+  /// Opens every socket and begins. Throws where a port cannot be opened; only ``stop()`` makes sense then.
   public func start() async throws {
     // The engine and the loop are stopped before this object goes; both hold it until then.
     engine = try RelayEngine(onEvent: { [self] event in loop.post { [self] in mediaEventReceived(event) } })
@@ -103,10 +106,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       host.startEmbedded()
       return nil
     }
-    if let failure {
-      stop()
-      throw failure
-    }
+    if let failure { throw failure }
   }
 
   /// Ends calls and registrations, then calls `stopped`.
@@ -139,6 +139,32 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     perform(actions)
     updateWakeUp()
     return result
+  }
+
+  /// Gives the link a configuration that was read again. What people switched off stays so: no file says otherwise.
+  func reconfigure(_ new: LinkConfiguration) {
+    configuration = new
+    var wanted = new
+    let disabled = link.status(now: SystemClock.now()).trunks.filter { $0.state == .disabled }.map(\.name)
+    for index in wanted.trunks.indices where disabled.contains(wanted.trunks[index].name) {
+      wanted.trunks[index].enabled = false
+    }
+    step { core, now, actions in core.reconfigure(wanted, now: now, into: &actions) }
+  }
+
+  /// Tells the link what this machine's addresses and its clock are now, where they are not what it takes them for.
+  func systemChecked(interfaces: [InterfaceAddress]) {
+    if !interfaces.isEmpty, interfaces != configuration.lan.interfaces {
+      var new = configuration
+      new.lan.interfaces = interfaces
+      listeners.logged(.debug, "the addresses of this machine have changed")
+      reconfigure(new)
+    }
+    let wallTime = SystemClock.wallTime()
+    let drift = wallTime.nanoseconds - link.wallTime(SystemClock.now()).nanoseconds
+    if abs(drift) > 1_000_000_000 {
+      step { core, now, _ in core.wallTimeChanged(wallTime, now: now) }
+    }
   }
 
   // MARK: DatagramLoopHandler
