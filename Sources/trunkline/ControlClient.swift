@@ -1,6 +1,7 @@
 import ControlAPI
 import Foundation
 import FoundationNetworking
+import Glibc
 import NetworkTypes
 import TrunklineDaemon
 
@@ -15,6 +16,14 @@ struct ControlClient {
       case .noDaemon(let sentence), .refused(_, let sentence): sentence
       }
     }
+  }
+
+  /// What the API answers where it refuses (RFC 9457).
+  private struct Problem: Decodable {
+    var detail: String
+    var errors: [String]?
+
+    var text: String { ([detail] + (errors ?? [])).map { $0.escapedForLog(limit: 1000) }.joined(separator: "\n") }
   }
 
   let url: URL
@@ -41,6 +50,8 @@ struct ControlClient {
 
   /// The body of the answer to `method` on `path`, such as `api/v1/status`.
   func send(_ method: String, _ path: String) async throws -> Data {
+    // The daemon is on this machine, whatever proxy the environment names; the strings are copied.
+    unsafe setenv("no_proxy", "*", 1)
     var request = URLRequest(url: url.appendingPathComponent(path))
     request.httpMethod = method
     request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization")
@@ -52,10 +63,20 @@ struct ControlClient {
     }
     let status = (response as? HTTPURLResponse)?.statusCode ?? 0
     guard (200..<300).contains(status) else {
+      let problem = try? JSONDecoder().decode(Problem.self, from: data)
       throw Failure.refused(
-        status: status, String(decoding: data.prefix(2000), as: UTF8.self).escapedForLog(limit: 2000))
+        status: status,
+        problem?.text ?? String(decoding: data.prefix(2000), as: UTF8.self).escapedForLog(limit: 2000))
     }
     return data
+  }
+
+  /// A new one-time link to the dashboard.
+  func dashboardLink() async throws -> String {
+    let data = try await send("POST", "api/v1/links")
+    let answer = try JSONDecoder().decode([String: String].self, from: data)
+    guard let path = answer["path"] else { throw Failure.noDaemon("The daemon gave no link.") }
+    return "http://\(url.host() ?? ""):\(url.port ?? 80)\(path)"
   }
 
   func status() async throws -> ControlStatus {

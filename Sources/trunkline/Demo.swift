@@ -34,7 +34,10 @@ struct Demo: ParsableCommand {
     let trace = story.scene.net.trace
     Console.print("\nSeed \(seed): \(trace.count) events, trace \(String(trace.digest, radix: 16)).")
     Console.print("What the far end heard is in \(output).")
-    guard let broken else { return Console.print("Every promise held.") }
+    guard let broken else {
+      Console.print("Every promise held.")
+      return
+    }
     Console.print("Broken: \(broken)")
     throw ExitCode(1)
   }

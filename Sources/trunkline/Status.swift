@@ -23,12 +23,15 @@ struct Status: AsyncParsableCommand {
       while true {
         let data = try await client.send("GET", "api/v1/status")
         let status = try JSONDecoder().decode(ControlStatus.self, from: data)
-        if json {
-          Console.print(String(decoding: data, as: UTF8.self))
-        } else {
-          Console.print((watch ? "\u{1b}[H\u{1b}[2J" : "") + Self.text(status))
-        }
+        let isRead =
+          json
+          ? Console.print(String(decoding: data, as: UTF8.self))
+          : Console.print((watch ? "\u{1b}[H\u{1b}[2J" : "") + Self.text(status))
+        if !isRead { return }
         if !watch {
+          if !json, let link = try? await client.dashboardLink() {
+            Console.print("Dashboard: \(link) (works once, within an hour)")
+          }
           if !status.trunksNotReady.isEmpty { throw ExitCode(1) }
           return
         }
