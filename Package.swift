@@ -61,6 +61,11 @@ let pure: [Target] =
 let shells: [Target] =
   [.target(name: "CDatagramSockets"), .target(name: "CDashboard", exclude: ["dashboard.html"])]
   + floor("DatagramSockets", ["NetworkTypes", "CDatagramSockets"], tests: [])
+  + floor(
+    "NIOTransport",
+    [
+      "NetworkTypes", "SIPSyntax", nioCore, .product(name: "NIOPosix", package: "swift-nio"),
+    ], tests: [])
   + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
   + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
   + floor("NameResolver", ["NetworkTypes"])
@@ -81,7 +86,8 @@ let shells: [Target] =
     "TrunklineDaemon",
     [
       "NetworkTypes", "STUN", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager", "DatagramSockets",
-      "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections, .product(name: "Yams", package: "Yams"),
+      "NIOTransport", "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections,
+      .product(name: "Yams", package: "Yams"),
       logging,
       serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
     ])

@@ -91,11 +91,26 @@ public struct NumberPattern: Sendable, Hashable, CustomStringConvertible {
   public var description: String { text }
 
   public func matches(_ number: String) -> Bool {
-    if text.last == "*" { return number.hasPrefix(text.dropLast()) }
+    if text.last == "*" {
+      let start = text.utf8.dropLast()
+      return number.utf8.starts(with: start) && number.utf8.count <= Self.longest
+        && number.utf8.dropFirst(start.count).allSatisfy(Self.isDialled)
+    }
     guard text.utf8.count == number.utf8.count else { return false }
     return zip(text.utf8, number.utf8).allSatisfy { pattern, digit in
       pattern == digit
         || (pattern == UInt8(ascii: "x") && (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit))
+    }
+  }
+
+  /// No number anywhere is longer (ITU-T E.164 has 15 digits), codes before and behind included.
+  private static let longest = 64
+
+  /// What a telephone's keys and E.164 can say.
+  private static func isDialled(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "*"), UInt8(ascii: "#"), UInt8(ascii: "+"): true
+    default: false
     }
   }
 }

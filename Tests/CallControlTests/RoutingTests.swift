@@ -9,6 +9,8 @@ import Testing
     ("*", "", true), ("*", "110", true), ("+49*", "+49211", true), ("+49*", "+43", false), ("*43", "*43", true),
     ("*43", "143", false), ("+4921112345xx", "+492111234500", true), ("+4921112345xx", "+49211123450", false),
     ("+4921112345xx", "+4921112345ab", false), ("110", "110", true), ("110", "1100", false),
+    ("*", "+49#1", true), ("*", "echo", false), ("*", "49\u{1b}[31m", false), ("0*", "0\u{0}", false),
+    ("*", String(repeating: "1", count: 65), false),
   ])
   func matches(pattern: String, number: String, expected: Bool) {
     #expect(NumberPattern(pattern).matches(number) == expected)

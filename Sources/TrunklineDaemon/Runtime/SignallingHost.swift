@@ -3,6 +3,7 @@ import EmbeddedProvider
 public import LinkManager
 import MediaEngine
 import MediaRelay
+import NIOTransport
 import NameResolver
 public import NetworkTypes
 import STUN
@@ -53,7 +54,10 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   var owners: [Owner?] = []
   /// The loop's socket for each of the link's.
   var linkSockets: [LinkSocket: Int] = [:]
-  var openFailure: DatagramSocketError?
+  var streams: SIPStreamServer?
+  /// Where TCP connections are taken, for each of the link's sockets that has such a place.
+  var listening: [(socket: LinkSocket, endpoint: Endpoint)] = []
+  var openFailure: (any Error)?
   /// What the link was given last.
   private var configuration: LinkConfiguration
   var recordings: [String: [Int16]] = [:]
@@ -99,6 +103,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   public func start() async throws {
     // The engine and the loop are stopped before this object goes; both hold it until then.
     engine = try RelayEngine(onEvent: { [self] event in loop.post { [self] in mediaEventReceived(event) } })
+    streams = makeStreams()
     try loop.start(handler: self)
     let failure = await run { host in
       host.step { core, now, actions in core.start(now: now, into: &actions) }
@@ -118,6 +123,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
 
   /// Ends the threads.
   public func stop() {
+    streams?.stop()
     loop.stop()
     engine?.stop()
   }
@@ -220,8 +226,9 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
         }
       case .send(let bytes, let socket, let remote):
         if let id = linkSockets[socket] { loop.send(bytes, on: id, to: remote) }
-      // No TCP port is opened yet, so there is no connection either.
-      case .listen, .sendStream, .closeStream: break
+      case .listen(let socket, let endpoint): listen(socket, endpoint)
+      case .sendStream(let bytes, let connection): streams?.send(bytes, on: connection)
+      case .closeStream(let connection): streams?.close(connection)
       case .media(let command): engine?.send(command)
       case .resolve(let host):
         resolver.resolve(host) { [self] addresses in
