@@ -13,12 +13,17 @@ struct BindingDemands {
   }
 
   private(set) var hasFingerprint = false
-  private(set) var change = STUNChangeRequest(changeIP: false, changePort: false)
+  private var changeFlags: UInt32?
   private(set) var responsePort: UInt16?
   /// How long the request's PADDING is.
   private(set) var paddingCount: Int?
   private(set) var unknownCount = 0
-  private var hasChange = false
+
+  /// Both flags false where nothing is asked for.
+  var change: STUNChangeRequest {
+    let flags = changeFlags ?? 0
+    return STUNChangeRequest(changeIP: flags & 4 != 0, changePort: flags & 2 != 0)
+  }
 
   /// `nil` for a request that is not sound: it gets no answer.
   init?(_ bytes: Span<UInt8>, _ header: STUNHeader, _ abilities: Abilities) {
@@ -38,20 +43,18 @@ struct BindingDemands {
         unknownCount += 1
         continue
       }
-      // Of several of one type the first one counts.
-      switch type {
-      case .changeRequest where !hasChange:
-        let flags = bytes.uint32(at: range.lowerBound)
-        change = STUNChangeRequest(changeIP: flags & 4 != 0, changePort: flags & 2 != 0)
-        hasChange = true
-      case .responsePort:
+      // Of several of one type the first one counts. No `switch` with a `where`: Swift 6.3.1's optimiser forgot what one
+      // assigned here, so that release builds never changed the address.
+      if type == .changeRequest {
+        if changeFlags == nil { changeFlags = bytes.uint32(at: range.lowerBound) }
+      } else if type == .responsePort {
         guard range.count == 4 || range.count == 2 else { return nil }
         let port = bytes.uint16(at: range.lowerBound)
         // Nobody listens at port 0.
         guard port != 0 else { return nil }
-        responsePort = responsePort ?? port
-      case .padding: paddingCount = paddingCount ?? range.count
-      default: break
+        if responsePort == nil { responsePort = port }
+      } else if type == .padding, paddingCount == nil {
+        paddingCount = range.count
       }
     }
     if reader.isOverrun { return nil }
