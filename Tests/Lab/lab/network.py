@@ -70,7 +70,7 @@ class Network:
         udp, stream = self.timeouts
         self.run("router", "nft", "flush", "ruleset")
         # A router that does not translate needs a way back.
-        where_to = ["replace"] if kind == "open" else ["del"]
+        where_to = ["replace"] if kind in ("open", "firewall") else ["del"]
         subprocess.run(["ip", "-n", self.namespace("core"), "route", *where_to, "192.168.77.0/24", "via", PUBLIC],
                        capture_output=True)
         self.run("router", "nft", "-I", folder, "-D", f"public={PUBLIC}", "-f", os.path.join(folder, kind + ".nft"))
