@@ -106,10 +106,12 @@ public struct NumberPattern: Sendable, Hashable, CustomStringConvertible {
   /// No number anywhere is longer (ITU-T E.164 has 15 digits), codes before and behind included.
   private static let longest = 64
 
-  /// What a telephone's keys and E.164 can say.
+  /// What a telephone's keys and E.164 can say, and the separators that people write into numbers (RFC 3966 §3).
   private static func isDialled(_ byte: UInt8) -> Bool {
     switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "*"), UInt8(ascii: "#"), UInt8(ascii: "+"): true
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "*"), UInt8(ascii: "#"), UInt8(ascii: "+"),
+      UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "("), UInt8(ascii: ")"):
+      true
     default: false
     }
   }
