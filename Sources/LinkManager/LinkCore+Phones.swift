@@ -127,8 +127,15 @@ extension LinkCore {
     return targets
   }
 
-  /// The office socket of the family of `address`.
+  /// The office socket that reaches `address`: of its family, and where there are several, the one that is bound to the
+  /// address which this host has in its network.
   func lanSocket(towards address: IPAddress) -> LinkSocket? {
-    sockets.first { $0.side == .lan && $0.local != nil && $0.configured.address.isV4 == address.isV4 }?.id
+    let candidates = sockets.filter {
+      $0.side == .lan && $0.local != nil && $0.configured.address.isV4 == address.isV4
+    }
+    let own = localAddress(address.isV4 ? .anyV4 : .anyV6, towards: address)
+    let best =
+      candidates.first { $0.configured.address == own } ?? candidates.first { $0.configured.address.isUnspecified }
+    return (best ?? candidates.first)?.id
   }
 }

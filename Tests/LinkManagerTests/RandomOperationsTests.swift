@@ -157,7 +157,7 @@ import Testing
     }
   }
 
-  @Test(arguments: 1...60 as ClosedRange<UInt64>)
+  @Test(arguments: 1...30 as ClosedRange<UInt64>)
   func anything(seed: UInt64) throws {
     var crowd = Crowd(seed: seed)
     for _ in 0..<400 { try crowd.act() }

@@ -169,6 +169,20 @@ import Testing
     #expect(bench.core.status(now: bench.now).trunks.map(\.state) == [.disabled])
   }
 
+  @Test("Of several office sockets a telephone is called from the one in its network")
+  func severalOfficeSockets() throws {
+    let other = endpoint("10.0.0.30:5060")
+    let bench = LinkBench { configuration in
+      configuration.lan.bind = ["192.168.1.2:5060", "10.0.0.2:5060"].map(endpoint)
+      configuration.lan.interfaces.append(InterfaceAddress(endpoint("10.0.0.2:0").address, prefixLength: 24))
+      configuration.phones[2].address = other
+    }
+    _ = try bench.invite("30", from: Self.phone, callID: "in")
+    let dialled = try #require(bench.next(other, "INVITE"))
+    #expect(dialled.value(.contact) == "<sip:10.0.0.2:5060>")
+    #expect(try SessionDescription(parsing: dialled.body.span).connection?.description == "IN IP4 10.0.0.2")
+  }
+
   @Test("A trunk in the office: a provider there is called and heard at the office's own address")
   func trunkInTheOffice() throws {
     let registrar = endpoint("192.168.1.5:5060")
