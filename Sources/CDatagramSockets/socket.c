@@ -105,8 +105,11 @@ static int open_socket(tl_endpoint local, int option, int receive_buffer) {
       descriptor, isV6 ? IPPROTO_IPV6 : IPPROTO_IP, isV6 ? IPV6_RECVPKTINFO : IP_PKTINFO, &on, sizeof on) < 0;
   }
   if (!failed && option) failed = setsockopt(descriptor, SOL_SOCKET, option, &on, sizeof on) < 0;
-  // A wish: the kernel cuts it to net.core.rmem_max.
-  if (receive_buffer > 0) setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  // A wish: the kernel cuts it to net.core.rmem_max, some milliseconds of a busy port, unless an administrator asks.
+  if (receive_buffer > 0
+      && setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &receive_buffer, sizeof receive_buffer) < 0) {
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+  }
   tl_name name;
   socklen_t length = tl_name_from(local, &name);
   if (!failed) failed = bind(descriptor, &name.any, length) < 0;
