@@ -38,6 +38,7 @@ let pure: [Target] =
   + floor("SIPSyntax", ["NetworkTypes"], tests: [])
   + floor("SDP", ["NetworkTypes"], tests: [])
   + floor("RTP", ["NetworkTypes"], tests: [])
+  + floor("NATDiscovery", ["NetworkTypes", "STUN"], tests: ["NetworkSimulator"])
   + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto, orderedCollections], tests: [])
   + floor("MediaRelay", ["NetworkTypes", "STUN", "RTP"], tests: [])
   + floor("SIPDialog", ["NetworkTypes", "SIPSyntax", "SIPTransaction"], tests: [])
