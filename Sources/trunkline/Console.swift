@@ -1,5 +1,4 @@
 import Foundation
-import Glibc
 
 /// Standard output and standard error, at once: what is printed is seen even where it goes into a pipe.
 enum Console {
@@ -9,16 +8,6 @@ enum Console {
 
   private static func write(_ text: String, _ file: FileHandle) -> Bool {
     (try? file.write(contentsOf: Data((text + "\n").utf8))) != nil
-  }
-
-  /// For the daemon: a reader of its output who goes does not end it, and where it was started without one of the standard
-  /// streams, no socket takes that stream's number and then the log.
-  static func prepareForDaemon() {
-    signal(SIGPIPE, SIG_IGN)
-    for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) == -1 {
-      // The lowest free number is taken, which is this one; the path is a string of ours.
-      _ = unsafe open("/dev/null", descriptor == 0 ? O_RDONLY : O_WRONLY)
-    }
   }
 }
 

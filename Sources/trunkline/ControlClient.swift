@@ -1,7 +1,7 @@
 import ControlAPI
+import DatagramSockets
 import Foundation
 import FoundationNetworking
-import Glibc
 import NetworkTypes
 import TrunklineDaemon
 
@@ -50,8 +50,7 @@ struct ControlClient {
 
   /// The body of the answer to `method` on `path`, such as `api/v1/status`.
   func send(_ method: String, _ path: String) async throws -> Data {
-    // The daemon is on this machine, whatever proxy the environment names; the strings are copied.
-    unsafe setenv("no_proxy", "*", 1)
+    ProcessSetup.bypassProxies()
     var request = URLRequest(url: url.appendingPathComponent(path))
     request.httpMethod = method
     request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization")

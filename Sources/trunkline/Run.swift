@@ -20,7 +20,7 @@ struct Run: AsyncParsableCommand {
   @OptionGroup var configuration: ConfigurationOption
 
   func run() async throws {
-    Console.prepareForDaemon()
+    ProcessSetup.prepareForDaemon()
     let daemon: Daemon
     var embedded: EmbeddedDefault?
     if let path = configuration.file {
