@@ -87,7 +87,7 @@ let shells: [Target] =
     "TrunklineDaemon",
     [
       "NetworkTypes", "STUN", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager", "DatagramSockets",
-      "NIOTransport", "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections,
+      "NATDiscovery", "NIOTransport", "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections,
       .product(name: "Yams", package: "Yams"),
       logging,
       serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -98,7 +98,7 @@ let programs: [Target] = [
     name: "trunkline",
     dependencies: [
       "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkScenario", "NetworkSimulator",
-      "DatagramSockets", "ControlAPI", "TrunklineDaemon",
+      "NATDiscovery", "DatagramSockets", "NameResolver", "ControlAPI", "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: settings)
 ]

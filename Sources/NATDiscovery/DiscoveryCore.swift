@@ -50,6 +50,7 @@ public struct DiscoveryCore: Sendable {
   private var seen: Observations
   private var tracedAt: MonotonicInstant?
   private var predictionTargets: [Endpoint] = []
+  private var hasTriedHairpin = false
   private var lifetime: LifetimeSearch?
 
   public init(settings: DiscoverySettings, random: RandomSource) {
@@ -69,7 +70,8 @@ public struct DiscoveryCore: Sendable {
     switch phase {
     case .asking(let settlesAt): own = settlesAt
     case .awaitingHops(let end): own = end
-    case .idle, .examining, .predicting, .ended: own = nil
+    case .examining: own = hairpinIsPending ? hairpinDeadline : nil
+    case .idle, .predicting, .ended: own = nil
     case .ageing: own = lifetime?.nextDeadline
     }
     return [own, probes.nextDeadline].compactMap { $0 }.min()
@@ -91,8 +93,8 @@ public struct DiscoveryCore: Sendable {
     }
   }
 
-  /// - Parameter local: where it is bound, with the port that the system chose. A wildcard is taken for the address of the
-  ///   settings.
+  /// - Parameter local: where it is bound, with the port that the system chose. A wildcard is taken for the address of
+  ///   the settings.
   public mutating func socketOpened(
     _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [DiscoveryAction]
   ) {
@@ -203,13 +205,6 @@ public struct DiscoveryCore: Sendable {
         .control, from: Port.examined, chosen.endpoint, other, port: true, address: true, now: now, into: &actions)
     case (.hairpinOpening(let index), .answered(let mapped, _)):
       addSample(Port.hairpin[index], mapped)
-      guard let first = seen.mapped(.hairpinOpening(0)), let second = seen.mapped(.hairpinOpening(1)) else { return }
-      // Each writes to the other, so that filters on both ways are open.
-      for (index, target) in [second, first].enumerated() {
-        ask(
-          .hairpin(index), from: Port.hairpin[index], target, listener: Port.hairpin[1 - index],
-          schedule: Self.quick.dropLast() + [.milliseconds(1600)], now: now, into: &actions)
-      }
     case (.hairpin(let index), .answered): probes.remove(.hairpin(1 - index))
     case (.sample(let socket), .answered(let mapped, _)): addSample(socket, mapped)
     case (.prediction, .answered(let mapped, _)): seen.predictions.append(mapped)
@@ -260,7 +255,8 @@ public struct DiscoveryCore: Sendable {
     switch phase {
     case .asking(let settlesAt): settle(settlesAt, now: now, into: &actions)
     case .examining:
-      if probes.isEmpty { predict(now: now, into: &actions) }
+      if hairpinIsPending, seen.hops != nil || now >= hairpinDeadline { tryHairpin(now: now, into: &actions) }
+      if probes.isEmpty, !hairpinIsPending { predict(now: now, into: &actions) }
     case .predicting: predictNext(now: now, into: &actions)
     case .awaitingHops(let end):
       if seen.hops != nil || now >= end { measureLifetime(now: now, into: &actions) }
@@ -316,6 +312,25 @@ public struct DiscoveryCore: Sendable {
     if seen.isUntranslated { return seen.hops = [] }
     let bytes = STUNMessage(messageClass: .request, transactionID: STUNMessage.randomTransactionID(&random)).encoded()
     actions.append(.traceHops(bytes, to: chosen.endpoint, limit: Self.hopLimit))
+  }
+
+  /// A router refuses what it does not turn round, and refusals use up what many allow themselves to say in a second: those
+  /// on the way are asked first.
+  private var hairpinIsPending: Bool {
+    !hasTriedHairpin && seen.mapped(.hairpinOpening(0)) != nil && seen.mapped(.hairpinOpening(1)) != nil
+  }
+
+  private var hairpinDeadline: MonotonicInstant { (tracedAt ?? MonotonicInstant(nanoseconds: 0)) + .milliseconds(1500) }
+
+  private mutating func tryHairpin(now: MonotonicInstant, into actions: inout [DiscoveryAction]) {
+    hasTriedHairpin = true
+    guard let first = seen.mapped(.hairpinOpening(0)), let second = seen.mapped(.hairpinOpening(1)) else { return }
+    // Each writes to the other, so that filters on both ways are open.
+    for (index, target) in [second, first].enumerated() {
+      ask(
+        .hairpin(index), from: Port.hairpin[index], target, listener: Port.hairpin[1 - index],
+        schedule: [.milliseconds(300), .milliseconds(700), .milliseconds(1200)], now: now, into: &actions)
+    }
   }
 
   /// One new mapping after another and nothing else meanwhile: only so do steps show.

@@ -15,7 +15,7 @@ extension NATReport {
     case .restrictedCone:
       "A restricted-cone NAT: one public port for all destinations, open for the addresses that were written to."
     case .portRestrictedCone:
-      "A port-restricted-cone NAT: one public port for all destinations, open only for the very ports that were written to."
+      "A port-restricted-cone NAT: one public port for all destinations, open only for the ports that were written to."
     case .symmetric:
       "A symmetric NAT: another public port for each destination"
         + (mapping == .addressDependent
@@ -42,12 +42,12 @@ extension NATReport {
       lines.append("Calls will work. The address that STUN shows can be advertised, and anybody may send to it.")
     case .restrictedCone, .portRestrictedCone:
       lines.append(
-        "Calls will work. The address that STUN shows can be advertised; keepalives have to go to the provider itself, and "
-          + "a first packet opens the way for each new peer's audio.")
+        "Calls will work. The address that STUN shows can be advertised; keepalives have to go to the provider itself, "
+          + "and a first packet opens the way for each new peer's audio.")
     case .symmetric:
       lines.append(
-        "Calls through a provider will work where it answers to where packets come from. What STUN shows is not what the "
-          + "provider sees, so it is not advertised; keepalives have to go to the provider itself.")
+        "Calls through a provider will work where it answers to where packets come from. What STUN shows is not what "
+          + "the provider sees, so it is not advertised; keepalives have to go to the provider itself.")
       lines.append("Audio straight from phones outside needs a forwarded port.")
       if portIncrement != nil { lines.append("The next port can be foreseen, but any other traffic makes that wrong.") }
     case .unknown:

@@ -112,8 +112,8 @@ extension NATReport {
         let first = "\(chosen.endpoint) sees \(chosen.mapped)"
         skip(
           "mappingByPort",
-          "\(first), \(differing.endpoint) sees \(differing.mapped); whether another port of one address would have shown "
-            + "it too needs a server with two addresses")
+          "\(first), \(differing.endpoint) sees \(differing.mapped); whether another port of one address would have "
+            + "shown it too needs a server with two addresses")
       } else if !elsewhere.isEmpty {
         mapping = .endpointIndependent
       } else if seen.servers.contains(where: { $0.mapped != chosen.mapped }) {

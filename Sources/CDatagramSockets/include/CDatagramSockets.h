@@ -40,6 +40,14 @@ int tl_socket_send(int descriptor, const uint8_t *bytes, size_t count, tl_endpoi
 // Waits until there is something to read: 1, or 0 after the time has passed, or a negative errno.
 int tl_socket_wait(int descriptor, int milliseconds);
 
+// --- The routers on the way.
+
+// A socket connected to `remote` whose packets pass no more than `hops` routers.
+int tl_path_open(tl_endpoint local, tl_endpoint remote, int hops);
+// 1 where a router said that it ended the way of a packet: which one is in `router`. 0: nobody said anything yet; 2: something
+// else was said; or a negative errno. Does not wait.
+int tl_path_router(int descriptor, tl_endpoint *router);
+
 // --- Receiving a batch.
 
 enum { TL_BATCH = 64, TL_DATAGRAM_SIZE = 65535 };
