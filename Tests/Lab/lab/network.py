@@ -3,7 +3,8 @@
     provider  198.51.100.1 .2   Kamailio and STUN (two addresses, as RFC 5780 wants)
               198.51.100.3      the far end
     core      198.51.100.254, 203.0.113.1
-    router    203.0.113.10 outside, 192.168.77.1 inside, NAT by nat/KIND.nft
+    carrier   only where asked for: 203.0.113.10 outside, 100.64.0.1 inside, a NAT of the provider
+    router    203.0.113.10 (100.64.0.10) outside, 192.168.77.1 inside, NAT by nat/KIND.nft
     office    192.168.77.100    Trunkline
     phones    192.168.77.101    telephones of the office
 
@@ -20,32 +21,48 @@ from . import host
 
 PROVIDER, PROVIDER_2, FAR = "198.51.100.1", "198.51.100.2", "198.51.100.3"
 PUBLIC, OFFICE, PHONES = "203.0.113.10", "192.168.77.100", "192.168.77.101"
-PLACES = ("provider", "core", "router", "office", "phones")
+PLACES = ("provider", "core", "router", "office", "phones", "carrier")
+# Between a carrier and its customers (RFC 6598).
+CARRIER, CUSTOMER = "100.64.0.1", "100.64.0.10"
 
 
 class Network:
-    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120):
-        self.prefix = prefix
+    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120, carrier=False):
+        self.prefix, self.has_carrier = prefix, carrier
+        # The router's outside address, and who is at the other end.
+        self.outside, gateway = (CUSTOMER, CARRIER) if carrier else (PUBLIC, "203.0.113.1")
+        # What it has besides, where its kind is a pool.
+        self.pool = [self.outside[:-1] + last for last in "123"]
         self.processes = []
         self.timeouts = (udp_timeout, stream_timeout)
         remove(prefix)
-        for place in PLACES:
+        places = PLACES if carrier else PLACES[:-1]
+        for place in places:
             self._ip("netns", "add", self.namespace(place))
-        for place in PLACES:
+        for place in places:
             self._ip("-n", self.namespace(place), "link", "set", "lo", "up")
         self._cable("provider", "eth0", [PROVIDER, PROVIDER_2, FAR], "core", "prov0", ["198.51.100.254"])
-        self._cable("router", "wan0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
+        if carrier:
+            self._cable("carrier", "up0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
+            self._cable("router", "wan0", [CUSTOMER], "carrier", "sub0", [CARRIER])
+        else:
+            self._cable("router", "wan0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
         self._in("router", "link", "add", "lan", "type", "bridge")
         self._in("router", "addr", "add", "192.168.77.1/24", "dev", "lan")
         self._in("router", "link", "set", "lan", "up")
         for place, address in (("office", OFFICE), ("phones", PHONES)):
             self._cable(place, "eth0", [address], "router", place, [])
             self._in("router", "link", "set", place, "master", "lan")
-        for place, gateway in (("provider", "198.51.100.254"), ("router", "203.0.113.1"), ("office", "192.168.77.1"),
+        for place, gateway in (("provider", "198.51.100.254"), ("router", gateway), ("office", "192.168.77.1"),
                                ("phones", "192.168.77.1")):
             self._in(place, "route", "add", "default", "via", gateway)
-        for place in ("core", "router"):
-            self.run(place, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        for place in ("core", "router", "carrier") if carrier else ("core", "router"):
+            # What routers say about packets that went too far is not rationed: here much happens within a second.
+            self.run(place, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0")
+        if carrier:
+            self._in("carrier", "route", "add", "default", "via", "203.0.113.1")
+            self.run("carrier", "nft", "add table ip carrier; add chain ip carrier out "
+                     "{ type nat hook postrouting priority srcnat; }; add rule ip carrier out oifname up0 masquerade")
         self.set_nat(nat)
 
     def namespace(self, place):
@@ -71,9 +88,15 @@ class Network:
         self.run("router", "nft", "flush", "ruleset")
         # A router that does not translate needs a way back.
         where_to = ["replace"] if kind in ("open", "firewall") else ["del"]
-        subprocess.run(["ip", "-n", self.namespace("core"), "route", *where_to, "192.168.77.0/24", "via", PUBLIC],
+        before = "carrier" if self.has_carrier else "core"
+        subprocess.run(["ip", "-n", self.namespace(before), "route", *where_to, "192.168.77.0/24", "via", self.outside],
                        capture_output=True)
-        self.run("router", "nft", "-I", folder, "-D", f"public={PUBLIC}", "-f", os.path.join(folder, kind + ".nft"))
+        for address in self.pool:
+            does = "add" if kind.startswith("pool") else "del"
+            subprocess.run(["ip", "-n", self.namespace("router"), "addr", does, address + "/24", "dev", "wan0"],
+                           capture_output=True)
+        self.run("router", "nft", "-I", folder, "-D", f"public={self.outside}", "-D", f"pool={self.outside}-{self.pool[-1]}",
+                 "-f", os.path.join(folder, kind + ".nft"))
         self.run("router", "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout={udp}",
                  f"net.netfilter.nf_conntrack_udp_timeout_stream={stream}")
         self.forget_mappings()
