@@ -1,7 +1,7 @@
 // Asks a STUN server and counts what its answers cost.
 //
 //   load flows PORT PID FLOWS WINDOW COUNT   COUNT answers on FLOWS sockets, each with WINDOW requests on their way
-//   load new PORT PID COUNT                  COUNT requests, each from a socket of its own, as real clients come
+//   load new PORT PID COUNT                  COUNT requests, each from an address of its own, as real clients come
 //   load rate PORT PID FLOWS RATE SECONDS    RATE requests a second, whatever becomes of them
 //
 // The server is process PID on 127.0.0.1. Prints "CPU SENT ANSWERED RATE": CPU microseconds of the server's process for each
@@ -74,9 +74,15 @@ static void prepare(void) {
   }
 }
 
-static int new_client(void) {
+// Where a client is: anywhere in 127/8 where `number` is not 0. With one address alone, ports would come again after some
+// 28,000 clients, and a server that keeps its clients in a table would know them.
+static int new_client(uint32_t number) {
   int client = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
   if (client < 0) give_up("socket");
+  if (number) {
+    struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = htonl((INADDR_LOOPBACK & 0xff000000u) | number)};
+    if (bind(client, (struct sockaddr *)&source, sizeof source)) give_up("bind");
+  }
   if (connect(client, (struct sockaddr *)&server, sizeof server)) give_up("connect");
   return client;
 }
@@ -110,7 +116,7 @@ static long take(int client) {
 static void open_flows(struct pollfd *polls, int flows) {
   int size = 4 << 20;
   for (int i = 0; i < flows; i++) {
-    polls[i] = (struct pollfd){.fd = new_client(), .events = POLLIN};
+    polls[i] = (struct pollfd){.fd = new_client(0), .events = POLLIN};
     if (setsockopt(polls[i].fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size)) {
       setsockopt(polls[i].fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     }
@@ -152,9 +158,11 @@ static void flows_mode(int flows, int window, long count) {
 
 static void new_mode(long count) {
   struct pollfd polls[BATCH];
+  uint32_t number;
+  memcpy(&number, id, sizeof number);
   while (sent < count) {
     for (int i = 0; i < BATCH; i++) {
-      polls[i] = (struct pollfd){.fd = new_client(), .events = POLLIN};
+      polls[i] = (struct pollfd){.fd = new_client(1 + number++ % 0xfffffd), .events = POLLIN};
       send_some(polls[i].fd, 1);
     }
     int left = BATCH;
