@@ -97,6 +97,7 @@ let programs: [Target] = [
   .executableTarget(
     name: "trunkline",
     dependencies: [
+      "STUN", "STUNServer",
       "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkScenario", "NetworkSimulator",
       "NATDiscovery", "DatagramSockets", "NameResolver", "ControlAPI", "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),

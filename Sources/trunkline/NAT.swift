@@ -21,7 +21,9 @@ struct NAT: AsyncParsableCommand {
       Example: trunkline nat stun.example.org:3478 --lifetime
       """)
 
-  @Argument(help: ArgumentHelp("STUN servers, HOST or HOST:PORT; port 3478 where none is given.", valueName: "server"))
+  @Argument(
+    help: ArgumentHelp(
+      "STUN servers, HOST, HOST:PORT or stun:HOST:PORT; port 3478 where none is given.", valueName: "server"))
   var servers: [String] = []
   @Flag(help: "Print one JSON document.") var json = false
   @Option(help: ArgumentHelp("The port to examine; port 0 lets the system choose.", valueName: "addr:port"))
@@ -101,7 +103,9 @@ struct NAT: AsyncParsableCommand {
     return found
   }
 
-  private static func hostPort(_ text: String) -> HostPort? {
+  private static func hostPort(_ written: String) -> HostPort? {
+    // RFC 7064 writes a server as a URI.
+    let text = written.hasPrefix("stun:") ? String(written.dropFirst(5)) : written
     if let endpoint = Endpoint(text) { return HostPort(host: endpoint.address.description, port: endpoint.port) }
     if IPAddress(text) != nil { return HostPort(host: text) }
     let parts = text.split(separator: ":", omittingEmptySubsequences: false)
