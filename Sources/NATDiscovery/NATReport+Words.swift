@@ -78,8 +78,21 @@ extension NATReport {
     }
     lines.append("")
     lines.append("What it means for SIP:")
-    for line in meaning { lines.append("  " + line) }
+    for line in meaning { lines += Self.wrapped(line).map { "  " + $0 } }
     return lines.joined(separator: "\n")
+  }
+
+  /// The lines of a sentence on a screen of 80 columns.
+  private static func wrapped(_ sentence: String) -> [String] {
+    var lines: [String] = []
+    for word in sentence.split(separator: " ") {
+      if let last = lines.last, last.count + 1 + word.count <= 76 {
+        lines[lines.count - 1] = last + " " + word
+      } else {
+        lines.append(String(word))
+      }
+    }
+    return lines
   }
 
   private var rows: [(String, String)] {

@@ -83,6 +83,8 @@ struct TwoAddressServer: SimulatedHost {
     case stubborn
     /// Names a second address at which nobody is.
     case halfDead
+    /// Answers at its second address, and never from there to what came to the first.
+    case mute
   }
 
   let addresses: STUNServerAddresses
@@ -110,7 +112,7 @@ struct TwoAddressServer: SimulatedHost {
         to: bytes.span, from: source, local: all[socket], other: all[socket ^ 3], into: &answer)
     else { return }
     let turned = (reply.change.changeIP ? 2 : 0) | (reply.change.changePort ? 1 : 0)
-    if kind == .halfDead, turned & 2 != 0 { return }
+    if kind == .halfDead || kind == .mute, turned & 2 != 0 { return }
     actions.append(.send(answer, socket: kind == .stubborn ? socket : socket ^ turned, to: reply.destination))
   }
 

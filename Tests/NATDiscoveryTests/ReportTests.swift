@@ -32,6 +32,7 @@ import Testing
       let (report, _) = try world.discover()
       let lines = report.text.split(separator: "\n", omittingEmptySubsequences: false)
       #expect(lines.count <= 24)
+      #expect(lines.dropFirst().allSatisfy { $0.hasPrefix("  ") ? $0.count <= 110 : true })
       #expect(!report.meaning.isEmpty)
       #expect(lines.first.map(String.init) == report.summary)
     }

@@ -130,7 +130,7 @@ import Testing
     #expect(took < .seconds(5))
   }
 
-  @Test(arguments: [TwoAddressServer.Kind.stubborn, .halfDead])
+  @Test(arguments: [TwoAddressServer.Kind.stubborn, .halfDead, .mute])
   func aServerThatCannotDoWhatItSaysProvesNothing(kind: TwoAddressServer.Kind) throws {
     var world = try DiscoveryWorld(.fullCone, kind: kind)
     let (report, _) = try world.discover()
