@@ -39,7 +39,7 @@ let pure: [Target] =
   + floor("SDP", ["NetworkTypes"], tests: [])
   + floor("RTP", ["NetworkTypes"], tests: [])
   + floor("NATDiscovery", ["NetworkTypes", "STUN"], tests: ["NetworkSimulator"])
-  + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto, orderedCollections], tests: [])
+  + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto], tests: [])
   + floor("MediaRelay", ["NetworkTypes", "STUN", "RTP"], tests: [])
   + floor("SIPDialog", ["NetworkTypes", "SIPSyntax", "SIPTransaction"], tests: [])
   + floor("CallControl", ["NetworkTypes", "SDP", "SIPSyntax", "SIPTransaction"], tests: [])

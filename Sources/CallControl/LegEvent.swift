@@ -17,7 +17,7 @@ public struct LegID: Hashable, Sendable, Comparable {
 
 /// Where a leg may be dialled to.
 public enum DialTarget: Sendable, Equatable {
-  /// A telephone's contact, or a PBX, on the office side. `number` is what the request URI asks for.
+  /// A telephone's contact, or a PBX, on the office side: its request URI, and the way to it.
   case station(name: String, uri: SIPURI, path: SIPPath)
   /// A trunk by name, the number to call, and the caller's number where a rule gives one.
   case trunk(String, number: String, callerID: String?)

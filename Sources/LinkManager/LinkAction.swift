@@ -14,7 +14,6 @@ public struct LinkSocket: Hashable, Sendable, Comparable {
 public enum LinkAction: Sendable, Equatable {
   /// Bind a UDP socket; answered by `socketOpened` or `socketFailed`.
   case openSocket(LinkSocket, Endpoint)
-  case closeSocket(LinkSocket)
   case send([UInt8], LinkSocket, to: Endpoint)
   /// Take TCP connections at this endpoint, that of the socket; each that comes is told by `streamOpened`.
   case listen(LinkSocket, Endpoint)

@@ -37,7 +37,7 @@ extension LinkCore {
         return send(response.serialized(), path, now: now, into: &actions)
       }
     } else {
-      if isForeign && !isAwaited(message) { return discard("foreign") }
+      if isForeign && !transactions.awaits(message) { return discard("foreign") }
       counters.responses.count("\(message.status / 100)xx", "in")
       guard message.problem() == nil else { return discard("badResponse") }
     }
@@ -45,9 +45,6 @@ extension LinkCore {
     transactions.messageReceived(message, path: path, now: now, into: &events)
     handle(events, now: now, into: &actions)
   }
-
-  /// Whether a response carries a Via of ours, the branch of which nobody can guess.
-  private func isAwaited(_ response: SIPMessage) -> Bool { transactions.awaits(response) }
 
   private static func methodLabel(_ method: SIPMethod) -> String {
     let known: [SIPMethod] = [

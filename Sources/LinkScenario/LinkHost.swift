@@ -92,7 +92,6 @@ public struct LinkHost: SimulatedHost {
     for action in wanted {
       switch action {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))
-      case .closeSocket(let socket): actions.append(.closeSocket(socket.rawValue))
       case .send(let bytes, let socket, let remote):
         actions.append(.send(bytes, socket: socket.rawValue, to: remote))
       case .media(let command):

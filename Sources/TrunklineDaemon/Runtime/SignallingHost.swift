@@ -219,11 +219,6 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     for action in actions {
       switch action {
       case .openSocket(let socket, let endpoint): open(socket, endpoint)
-      case .closeSocket(let socket):
-        if let id = linkSockets.removeValue(forKey: socket) {
-          loop.close(id)
-          setOwner(nil, of: id)
-        }
       case .send(let bytes, let socket, let remote):
         if let id = linkSockets[socket] { loop.send(bytes, on: id, to: remote) }
       case .listen(let socket, let endpoint): listen(socket, endpoint)
