@@ -24,16 +24,15 @@ public struct LinkHost: SimulatedHost {
   public var nextDeadline: MonotonicInstant? { [link.nextDeadline, media.nextDeadline].compactMap { $0 }.min() }
 
   public mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
-    step(now: now, into: &actions) { $0.start(now: $1, into: &$2) }
+    apply(.started, now: now, into: &actions)
   }
 
   public mutating func datagramReceived(
     _ bytes: [UInt8], from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [HostAction]
   ) {
     guard SimulatedMedia.isMedia(socket) else {
-      return step(now: now, into: &actions) {
-        $0.datagramReceived(bytes.span, from: source, on: LinkSocket(socket), now: $1, into: &$2)
-      }
+      apply(.datagramReceived(bytes, from: source, on: LinkSocket(socket)), now: now, into: &actions)
+      return
     }
     var events: [MediaEvent] = []
     media.datagramReceived(bytes, from: source, on: socket, now: now, into: &actions, events: &events)
@@ -46,24 +45,21 @@ public struct LinkHost: SimulatedHost {
       media.timerFired(now: now, into: &actions, events: &events)
       deliver(events, now: now, into: &actions)
     }
-    if let deadline = link.nextDeadline, deadline <= now {
-      step(now: now, into: &actions) { $0.timerFired(now: $1, into: &$2) }
-    }
+    if let deadline = link.nextDeadline, deadline <= now { apply(.timerFired, now: now, into: &actions) }
   }
 
   public mutating func nameResolved(
     _ name: String, addresses: [IPAddress], now: MonotonicInstant, into actions: inout [HostAction]
   ) {
-    step(now: now, into: &actions) { $0.nameResolved(name, addresses, now: $1, into: &$2) }
+    apply(.nameResolved(name, addresses), now: now, into: &actions)
   }
 
   public mutating func socketOpened(
     _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [HostAction]
   ) {
     guard SimulatedMedia.isMedia(socket) else {
-      return step(now: now, into: &actions) {
-        $0.socketOpened(LinkSocket(socket), local: local, now: $1, into: &$2)
-      }
+      apply(.socketOpened(LinkSocket(socket), local: local), now: now, into: &actions)
+      return
     }
     var events: [MediaEvent] = []
     media.socketOpened(socket, now: now, into: &actions, events: &events)
@@ -82,13 +78,12 @@ public struct LinkHost: SimulatedHost {
     deliver(events, now: now, into: &actions)
   }
 
-  /// Gives the link an input or a command and carries out what it asks.
-  public mutating func step(
-    now: MonotonicInstant, into actions: inout [HostAction],
-    _ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Void
-  ) {
+  /// Tells the link something and carries out what it asks.
+  @discardableResult public mutating func apply(
+    _ input: LinkInput, now: MonotonicInstant, into actions: inout [HostAction]
+  ) -> Bool {
     var wanted: [LinkAction] = []
-    body(&link, now, &wanted)
+    let isKnown = link.apply(input, now: now, into: &wanted)
     for action in wanted {
       switch action {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))
@@ -109,11 +104,12 @@ public struct LinkHost: SimulatedHost {
       case .stopped: isStopped = true
       }
     }
+    return isKnown
   }
 
   private mutating func deliver(_ events: [MediaEvent], now: MonotonicInstant, into actions: inout [HostAction]) {
     for event in events {
-      step(now: now, into: &actions) { $0.mediaEventReceived(event, now: $1, into: &$2) }
+      apply(.mediaEventReceived(event), now: now, into: &actions)
     }
   }
 }

@@ -155,8 +155,9 @@ package final class Scene {
   package var logs: [String] { net.host(link, as: LinkHost.self)?.logs.map(\.sentence) ?? [] }
   package var isStopped: Bool { net.host(link, as: LinkHost.self)?.isStopped ?? false }
 
-  package func command(_ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Void) {
-    net.withHost(link, as: LinkHost.self) { host, now, actions in host.step(now: now, into: &actions, body) }
+  /// Tells the link something: a command, most often.
+  @discardableResult package func apply(_ input: LinkInput) -> Bool {
+    net.withHost(link, as: LinkHost.self) { host, now, actions in host.apply(input, now: now, into: &actions) } ?? false
   }
 
   // MARK: The provider

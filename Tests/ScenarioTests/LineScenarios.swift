@@ -26,11 +26,11 @@ import Testing
     let world = Scene()
     #expect(world.runUntilRegistered())
     world.run(2)
-    world.command { _ = $0.register("main", now: $1, into: &$2) }
+    world.apply(.registrationAsked(trunk: "main"))
     let start = world.elapsed
     for _ in 0..<20 {
       world.run(4)
-      world.command { _ = $0.register("main", now: $1, into: &$2) }
+      world.apply(.registrationAsked(trunk: "main"))
     }
     #expect(world.sent(.stun, after: start).isEmpty)
     #expect(world.sent(.sip, after: start, port: 65002).count >= 20)

@@ -103,7 +103,7 @@ import Testing
   @Test func shutDownRemovesTheRegistration() {
     let world = Scene()
     #expect(world.runUntilRegistered())
-    world.command { $0.shutDown(now: $1, into: &$2) }
+    world.apply(.shutDownAsked)
     world.run(3)
     #expect(world.contacts.isEmpty)
     #expect(world.isStopped)

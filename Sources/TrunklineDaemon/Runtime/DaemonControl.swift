@@ -47,23 +47,17 @@ public final class DaemonControl: LinkControl {
   public func verdicts(limit: Int) async -> [Verdict] { await store.verdicts(limit: limit) }
 
   public func hangUp(callID: String) async throws(ControlFailure) {
-    let isKnown = await host.run { host in
-      host.step { core, now, actions in core.hangUp(callID, now: now, into: &actions) }
-    }
+    let isKnown = await host.run { $0.apply(.hangUpAsked(call: callID)) }
     guard isKnown else { throw .notFound("There is no call \(callID).") }
   }
 
   public func setTrunk(_ name: String, enabled: Bool) async throws(ControlFailure) {
-    let isKnown = await host.run { host in
-      host.step { core, now, actions in core.setTrunk(name, enabled: enabled, now: now, into: &actions) }
-    }
+    let isKnown = await host.run { $0.apply(.trunkSwitched(name, enabled: enabled)) }
     guard isKnown else { throw .notFound("There is no trunk \(name).") }
   }
 
   public func registerTrunk(_ name: String) async throws(ControlFailure) {
-    let isKnown = await host.run { host in
-      host.step { core, now, actions in core.register(name, now: now, into: &actions) }
-    }
+    let isKnown = await host.run { $0.apply(.registrationAsked(trunk: name)) }
     guard isKnown else { throw .notFound("There is no trunk \(name).") }
   }
 

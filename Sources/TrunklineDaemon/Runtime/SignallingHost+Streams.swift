@@ -20,18 +20,12 @@ extension SignallingHost {
         },
         received: { [self] connection, messages in
           loop.post { [self] in
-            for message in messages {
-              step { core, now, actions in
-                core.streamMessageReceived(message.span, on: connection, now: now, into: &actions)
-              }
-            }
+            for message in messages { apply(.streamMessageReceived(message, on: connection)) }
             streams?.resume(connection)
           }
         },
         closed: { [self] connection, _ in
-          loop.post { [self] in
-            step { core, now, actions in core.streamClosed(connection, now: now, into: &actions) }
-          }
+          loop.post { [self] in apply(.streamClosed(connection)) }
         }))
   }
 
@@ -53,8 +47,6 @@ extension SignallingHost {
       streams?.close(connection)
       return
     }
-    step { core, now, actions in
-      core.streamOpened(connection, on: place.socket, remote: remote, now: now, into: &actions)
-    }
+    apply(.streamOpened(connection, on: place.socket, remote: remote))
   }
 }

@@ -106,7 +106,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     streams = makeStreams()
     try loop.start(handler: self)
     let failure = await run { host in
-      host.step { core, now, actions in core.start(now: now, into: &actions) }
+      host.apply(.started)
       guard host.openFailure == nil else { return host.openFailure }
       host.startEmbedded()
       return nil
@@ -116,9 +116,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
 
   /// Ends calls and registrations, then calls `stopped`.
   public func shutDown() {
-    loop.post { [self] in
-      step { core, now, actions in core.shutDown(now: now, into: &actions) }
-    }
+    loop.post { [self] in apply(.shutDownAsked) }
   }
 
   /// Ends the threads.
@@ -135,16 +133,14 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     }
   }
 
-  /// Gives the core an input or a command, on the signalling thread, and carries out what it asks.
-  @discardableResult public func step<Result>(
-    _ body: (inout LinkCore, MonotonicInstant, inout [LinkAction]) -> Result
-  ) -> Result {
-    let now = SystemClock.now()
+  /// Tells the core something, on the signalling thread, and carries out what it asks. Everything that the core is told
+  /// comes this way. Answers as ``LinkCore/apply(_:now:into:)`` does.
+  @discardableResult public func apply(_ input: LinkInput, now: MonotonicInstant = SystemClock.now()) -> Bool {
     var actions: [LinkAction] = []
-    let result = body(&link, now, &actions)
+    let isKnown = link.apply(input, now: now, into: &actions)
     perform(actions)
     updateWakeUp()
-    return result
+    return isKnown
   }
 
   /// Gives the link a configuration that was read again. What people switched off stays so: no file says otherwise.
@@ -155,7 +151,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     for index in wanted.trunks.indices where disabled.contains(wanted.trunks[index].name) {
       wanted.trunks[index].enabled = false
     }
-    step { core, now, actions in core.reconfigure(wanted, now: now, into: &actions) }
+    apply(.reconfigured(wanted))
   }
 
   /// Tells the link what this machine's addresses and its clock are now, where they are not what it takes them for.
@@ -169,7 +165,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     let wallTime = SystemClock.wallTime()
     let drift = wallTime.nanoseconds - link.wallTime(SystemClock.now()).nanoseconds
     if abs(drift) > 1_000_000_000 {
-      step { core, now, _ in core.wallTimeChanged(wallTime, now: now) }
+      apply(.wallTimeChanged(wallTime))
     }
   }
 
@@ -181,32 +177,25 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     guard owners.indices.contains(socket), let owner = owners[socket] else { return }
     switch owner {
     case .link(let linkSocket):
-      var actions: [LinkAction] = []
-      link.datagramReceived(bytes, from: source, on: linkSocket, now: now, into: &actions)
-      perform(actions)
-    case .provider, .phone, .stun: embeddedReceived(bytes, from: source, to: local, owner, socket, now: now)
+      var owned: [UInt8] = []
+      owned.reserveCapacity(bytes.count)
+      for index in bytes.indices { owned.append(bytes[index]) }
+      apply(.datagramReceived(owned, from: source, on: linkSocket), now: now)
+    case .provider, .phone, .stun:
+      embeddedReceived(bytes, from: source, to: local, owner, socket, now: now)
+      updateWakeUp()
     }
-    updateWakeUp()
   }
 
   public func wakeUp(now: MonotonicInstant) {
-    if let deadline = link.nextDeadline, deadline <= now {
-      var actions: [LinkAction] = []
-      link.timerFired(now: now, into: &actions)
-      perform(actions)
-    }
+    if let deadline = link.nextDeadline, deadline <= now { apply(.timerFired, now: now) }
     embeddedTimerFired(now: now)
     updateWakeUp()
   }
 
   private func mediaEventReceived(_ event: MediaEvent) {
     let now = SystemClock.now()
-    if !embeddedMediaEventReceived(event, now: now) {
-      var actions: [LinkAction] = []
-      link.mediaEventReceived(event, now: now, into: &actions)
-      perform(actions)
-    }
-    updateWakeUp()
+    if embeddedMediaEventReceived(event, now: now) { updateWakeUp() } else { apply(.mediaEventReceived(event), now: now) }
   }
 
   func updateWakeUp() {
@@ -227,9 +216,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       case .media(let command): engine?.send(command)
       case .resolve(let host):
         resolver.resolve(host) { [self] addresses in
-          loop.post { [self] in
-            step { core, now, actions in core.nameResolved(host, addresses, now: now, into: &actions) }
-          }
+          loop.post { [self] in apply(.nameResolved(host, addresses)) }
         }
       case .record(let record): listeners.recorded(record)
       case .verdict(let verdict): listeners.verdict(verdict)
@@ -248,7 +235,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       linkSockets[socket] = id
       setOwner(.link(socket), of: id)
       let local = loop.localEndpoint(id) ?? endpoint
-      step { core, now, actions in core.socketOpened(socket, local: local, now: now, into: &actions) }
+      apply(.socketOpened(socket, local: local))
     } catch {
       openFailure = error
     }

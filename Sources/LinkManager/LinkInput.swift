@@ -1,0 +1,60 @@
+public import MediaRelay
+public import NetworkTypes
+
+/// Everything that a link is ever told, one value each: what a recording holds, and what a replay feeds in again.
+///
+/// The methods of ``LinkCore`` that bear the same names say what each means; ``LinkCore/apply(_:now:into:)`` is the table
+/// from one to the other. A shell that gives its core nothing but these can be recorded.
+public enum LinkInput: Sendable, Equatable {
+  /// The link begins.
+  case started
+  case socketOpened(LinkSocket, local: Endpoint)
+  case datagramReceived([UInt8], from: Endpoint, on: LinkSocket)
+  case streamOpened(Int, on: LinkSocket, remote: Endpoint)
+  case streamMessageReceived([UInt8], on: Int)
+  case streamClosed(Int)
+  case nameResolved(String, [IPAddress])
+  case mediaEventReceived(MediaEvent)
+  /// The moment of ``LinkCore/nextDeadline`` has come.
+  case timerFired
+  case wallTimeChanged(WallTime)
+  /// A configuration was read again.
+  case reconfigured(LinkConfiguration)
+  /// Someone switches a trunk on or off.
+  case trunkSwitched(String, enabled: Bool)
+  /// Someone wants a trunk registered now.
+  case registrationAsked(trunk: String)
+  /// Someone ends the call of this identifier.
+  case hangUpAsked(call: String)
+  case shutDownAsked
+}
+
+extension LinkCore {
+  /// Tells the link one thing that happened. Answers whether what a person named (a trunk, a call) is there; true for
+  /// everything that names nothing.
+  @discardableResult public mutating func apply(
+    _ input: LinkInput, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) -> Bool {
+    switch input {
+    case .started: start(now: now, into: &actions)
+    case .socketOpened(let socket, let local): socketOpened(socket, local: local, now: now, into: &actions)
+    case .datagramReceived(let bytes, let source, let socket):
+      datagramReceived(bytes.span, from: source, on: socket, now: now, into: &actions)
+    case .streamOpened(let connection, let socket, let remote):
+      streamOpened(connection, on: socket, remote: remote, now: now, into: &actions)
+    case .streamMessageReceived(let bytes, let connection):
+      streamMessageReceived(bytes.span, on: connection, now: now, into: &actions)
+    case .streamClosed(let connection): streamClosed(connection, now: now, into: &actions)
+    case .nameResolved(let host, let addresses): nameResolved(host, addresses, now: now, into: &actions)
+    case .mediaEventReceived(let event): mediaEventReceived(event, now: now, into: &actions)
+    case .timerFired: timerFired(now: now, into: &actions)
+    case .wallTimeChanged(let wallTime): wallTimeChanged(wallTime, now: now)
+    case .reconfigured(let configuration): reconfigure(configuration, now: now, into: &actions)
+    case .trunkSwitched(let name, let enabled): return setTrunk(name, enabled: enabled, now: now, into: &actions)
+    case .registrationAsked(let name): return register(name, now: now, into: &actions)
+    case .hangUpAsked(let call): return hangUp(call, now: now, into: &actions)
+    case .shutDownAsked: shutDown(now: now, into: &actions)
+    }
+    return true
+  }
+}
