@@ -195,7 +195,11 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
 
   private func mediaEventReceived(_ event: MediaEvent) {
     let now = SystemClock.now()
-    if embeddedMediaEventReceived(event, now: now) { updateWakeUp() } else { apply(.mediaEventReceived(event), now: now) }
+    if embeddedMediaEventReceived(event, now: now) {
+      updateWakeUp()
+    } else {
+      apply(.mediaEventReceived(event), now: now)
+    }
   }
 
   func updateWakeUp() {
