@@ -37,8 +37,20 @@ public enum LinkAction: Sendable, Equatable {
 
 public enum LinkLogLevel: String, Sendable, CaseIterable { case debug, info, notice, warning, error }
 
+/// Which way audio goes in a call with a provider.
+public enum AudioDirection: String, Sendable, CaseIterable {
+  /// What we hear of the far end.
+  case incoming = "in"
+  /// What the far end hears of us.
+  case outgoing = "out"
+}
+
 /// Something that took time, for the histograms.
 public enum LinkMeasurement: Sendable, Equatable {
   /// From the first REGISTER to the 200.
   case registration(trunk: String, Duration)
+  /// From the line's return with another address to the registration of every trunk.
+  case recovery(uplink: String, Duration)
+  /// Silence in a call at a change of address.
+  case audioGap(AudioDirection, Duration)
 }

@@ -126,6 +126,7 @@ extension LinkCore {
       withLeg(id) { $0.isAnswerSent = true }
     }
     attach(description, to: &response, on: id)
+    if status < 200 { withLeg(id) { $0.lastProgress = (status, reason ?? "", description) } }
     respond(transaction, response, now: now, into: &actions)
   }
 
@@ -153,6 +154,7 @@ extension LinkCore {
     serverOwners.removeValue(forKey: transaction)
     if leg.pendingInvite != nil { restoreMedia(id, into: &actions) }
     respond(transaction, response, now: now, into: &actions)
+    advanceRepair(id, now: now, into: &actions)
   }
 
   mutating func acknowledged(_ id: LegID, _ ack: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]) {
@@ -166,6 +168,7 @@ extension LinkCore {
     if let description { descriptionReceived(description, on: id, now: now, into: &actions) }
     if leg(id)?.hangsUpWhenAcknowledged == true { return hangUp(id, now: now, into: &actions) }
     legEvent(.acknowledged(description), on: id, now: now, into: &actions)
+    advanceRepair(id, now: now, into: &actions)
   }
 
   /// Our 2xx was repeated for 32 s and no ACK came: the far side gets a BYE (RFC 3261 §13.3.1.4).

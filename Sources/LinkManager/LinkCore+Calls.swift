@@ -269,6 +269,7 @@ extension LinkCore {
     }
     guard call.legs.allSatisfy(\.isEnded), call.legs.count == call.machine.legCount else { return }
     calls.removeValue(forKey: number)
+    releaseOldContacts(now: now, into: &actions)
     stopIfDone(into: &actions)
   }
 

@@ -68,6 +68,7 @@ extension LinkCore {
     _ id: LegID, _ offer: SessionDescription?, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard let leg = leg(id), !leg.isEnded, var dialog = leg.dialog else { return }
+    if let repair = leg.repair, repair.isUnderWay { return holdOffer(id, offer) }
     guard leg.clientTransaction == nil, leg.serverTransaction == nil else {
       return legEvent(
         .offerRefused(Refusal(status: 491, reason: "Request Pending")), on: id, now: now, into: &actions)
@@ -100,11 +101,20 @@ extension LinkCore {
       }
       let description = (try? self.description(in: response)) ?? nil
       if let description { descriptionReceived(description, on: id, now: now, into: &actions) }
-      return legEvent(.offerAnswered(description), on: id, now: now, into: &actions)
+      legEvent(.offerAnswered(description), on: id, now: now, into: &actions)
+      // It had our new addresses, as a move would have.
+      return finishRepair(id, now: now, into: &actions)
     }
     withLeg(id) { $0.clientTransaction = nil }
     if let request = leg.lastInvite, let again = repeated(request, response, on: id) {
       return sendInvite(again, on: id, owner: .reinvite(id), now: now, into: &actions)
+    }
+    if leg.repair != nil {
+      // A 408 or 481 would end the telephone's dialog; whether this call ends is not yet said.
+      let isFatal = response.status == 408 || response.status == 481
+      let refusal = isFatal ? Refusal(status: 504, reason: "Server Time-out") : Self.refusal(response)
+      legEvent(.offerRefused(refusal), on: id, now: now, into: &actions)
+      return moveEnded(id, response.status, now: now, into: &actions)
     }
     legEvent(.offerRefused(Self.refusal(response)), on: id, now: now, into: &actions)
     // RFC 3261 §12.2.1.2: the far side does not know the dialog any more, or is not there.
@@ -146,6 +156,7 @@ extension LinkCore {
     transactions.acknowledge(
       transaction, ack, sentBy: sentBy(path), path: path, now: now, random: &random, into: &events)
     handle(events, now: now, into: &actions)
+    advanceRepair(id, now: now, into: &actions)
   }
 
   /// INFO goes through to the other leg and its response comes back: digits and picture requests are not ours.

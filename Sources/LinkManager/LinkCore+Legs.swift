@@ -179,6 +179,7 @@ extension LinkCore {
       $0.isEnded = true
       $0.deferred = []
     }
+    timers.cancel(.repair(id))
     closeMedia(id, into: &actions)
     let callID = leg.dialog?.callID ?? leg.invite?.callID
     if let callID { dialogs.removeValue(forKey: DialogKey(callID: callID, localTag: leg.localTag)) }

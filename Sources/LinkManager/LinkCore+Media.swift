@@ -10,7 +10,7 @@ import SIPTransaction
 /// Media of calls: which ports are opened for a leg, what is told of them in SDP, and what comes back from them.
 extension LinkCore {
   /// The longest that a description waits for the media ports' own mappings.
-  private static let mappingPatience = Duration.milliseconds(250)
+  static let mappingPatience = Duration.milliseconds(250)
   /// Ports that the system refuses are replaced so many times a leg.
   private static let mostPortFailures = 16
   /// Streams of one description beyond these are refused.
@@ -76,6 +76,7 @@ extension LinkCore {
   mutating func mediaWaitEnded(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
     withLeg(id) { $0.isMappingAwaited = false }
     runDeferred(id, now: now, into: &actions)
+    advanceRepair(id, now: now, into: &actions)
   }
 
   mutating func closeMedia(_ id: LegID, into actions: inout [LinkAction]) {
@@ -195,6 +196,7 @@ extension LinkCore {
         leg.streams[index]?.rtcp = rtcp
       }
       runDeferred(id, now: now, into: &actions)
+      advanceRepair(id, now: now, into: &actions)
     case .counted(let media, let new):
       guard let (id, index) = stream(media), let old = leg(id)?.streams[index]?.counters else { return }
       counters.rtpPackets.count("in", by: new.packetsIn &- old.packetsIn)
@@ -207,11 +209,12 @@ extension LinkCore {
       var steps: [UplinkPort.Action] = []
       sockets[socket].stun?.suspected(now: now, random: &random, into: &steps)
       perform(steps, on: socket, now: now, into: &actions)
-    case .latched, .heard, .recorded: return
+    case .heard(let media, let gap): audioHeard(media, gap, now: now, into: &actions)
+    case .latched, .recorded: return
     }
   }
 
-  private func stream(_ media: MediaPortID) -> (LegID, Int)? {
+  func stream(_ media: MediaPortID) -> (LegID, Int)? {
     guard let id = mediaOwners[media], let index = leg(id)?.streams.firstIndex(where: { $0?.id == media }) else {
       return nil
     }

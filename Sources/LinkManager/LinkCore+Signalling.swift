@@ -68,6 +68,7 @@ extension LinkCore {
       case .unacknowledged(let id):
         if let leg = serverOwners.removeValue(forKey: id) { unacknowledged(leg, now: now, into: &actions) }
       case .responseReceived(let id, let response, let path):
+        noteSeen(id, response)
         if case .uplink = sockets[path.socket].side { learnAddress(from: response, path, now: now, into: &actions) }
         responseReceived(response, id, path, now: now, into: &actions)
       case .timedOut(let id): requestTimedOut(id, now: now, into: &actions)
@@ -162,11 +163,15 @@ extension LinkCore {
       clientOwners.removeValue(forKey: id)
       guard trunks.indices.contains(trunk) else { return }
       var steps: [RegistrationAction] = []
+      let isMoving = !movingLegs(ofTrunk: trunk).isEmpty
+      trunks[trunk].registration?.keepsOldContacts = isMoving
       trunks[trunk].registration?.responseReceived(response, now: now, random: &random, into: &steps)
       perform(steps, trunk: trunk, now: now, into: &actions)
       if response.status < 300 { learnFlow(ofTrunk: trunk, from: response, now: now, into: &actions) }
+      registrationAdvanced(trunk, now: now, into: &actions)
     case .invite(let leg): inviteAnswered(response, id, leg, path, now: now, into: &actions)
     case .reinvite(let leg): reinviteAnswered(response, id, leg, now: now, into: &actions)
+    case .move(let leg): moveAnswered(response, id, leg, now: now, into: &actions)
     case .bye(let request, let path, var digest):
       guard isFinal else { return }
       clientOwners.removeValue(forKey: id)
@@ -195,7 +200,11 @@ extension LinkCore {
       if case .trunk(let trunk)? = self.leg(leg)?.side { targetSilent(trunk, now: now, into: &actions) }
       legGone(leg, into: &actions)
       legEvent(.refused(Refusal(status: 408, reason: "Request Timeout")), on: leg, now: now, into: &actions)
+    case .move(let leg):
+      withLeg(leg) { $0.clientTransaction = nil }
+      moveEnded(leg, 408, now: now, into: &actions)
     case .reinvite(let leg):
+      if offerLost(leg, now: now, into: &actions) { break }
       // RFC 3261 §12.2.1.2: no answer to a re-INVITE ends the dialog.
       withLeg(leg) { $0.clientTransaction = nil }
       legEvent(.offerRefused(Refusal(status: 408, reason: "Request Timeout")), on: leg, now: now, into: &actions)

@@ -29,7 +29,7 @@ extension LinkCore {
     result.mediaPorts = portLedger.inUse
     result.callTimers = timers.count { timer in
       switch timer {
-      case .stage, .media: true
+      case .stage, .media, .repair: true
       case .resolve, .targetKeepalive, .bindings, .stopping: false
       }
     }

@@ -30,7 +30,11 @@ extension LinkCore {
     let isTarget = trunks.contains { trunk in
       !trunk.isRemoved && trunk.targets.contains { $0.address == source.address }
     }
-    if isTarget { sockets[socket.rawValue].stun?.lineProven(now: now) }
+    if isTarget {
+      var stunActions: [UplinkPort.Action] = []
+      sockets[socket.rawValue].stun?.lineProven(now: now, into: &stunActions)
+      perform(stunActions, on: socket.rawValue, now: now, into: &actions)
+    }
     guard !isKeepalive(bytes) else { return }
     let path = SIPPath(socket: socket.rawValue, remote: source)
     signallingReceived(bytes, path, isForeign: !isTarget, now: now, into: &actions)
@@ -48,6 +52,7 @@ extension LinkCore {
         actions.append(.send(bytes, sockets[index].id, to: server))
       case .mapped(let endpoint, let before):
         mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
+      case .lineReturned(_, let back): lineReturned(uplink, at: back, now: now, into: &actions)
       case .serversSilent:
         uplinks[uplink].lastError = ErrorStatus(
           code: "stunServersSilent",
@@ -90,6 +95,7 @@ extension LinkCore {
       }
       advanceTrunk(index, now: now, into: &actions)
     }
+    if before != nil { repairCalls(ofUplink: uplink, now: now, into: &actions) }
   }
 
   /// Gives each uplink socket the addresses of its servers in its own family.

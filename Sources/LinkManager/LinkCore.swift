@@ -181,6 +181,7 @@ public struct LinkCore: Sendable {
       calls[call]?.machine.stageTimedOut(into: &commands)
       perform(commands, call: call, now: now, into: &actions)
     case .media(let leg): mediaWaitEnded(leg, now: now, into: &actions)
+    case .repair(let leg): repairTimerFired(leg, now: now, into: &actions)
     case .resolve(let host): if isConfigured(host) { actions.append(.resolve(host)) }
     case .targetKeepalive(let trunk): sendTargetKeepalive(trunk, now: now, into: &actions)
     case .bindings:

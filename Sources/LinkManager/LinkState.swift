@@ -30,6 +30,10 @@ struct UplinkState: Sendable {
   var previousAddresses: [UplinkStatus.PreviousAddress] = []
   var lastChangeAt: WallTime?
   var lastError: ErrorStatus?
+  /// When the line was back, for a change of address from which not every trunk has recovered.
+  var recoveringSince: MonotonicInstant?
+  /// When the line was back last.
+  var backAt: MonotonicInstant?
 }
 
 /// One account at a provider.
@@ -127,6 +131,28 @@ struct Leg: Sendable {
   /// Our credentials on this leg.
   var digest: DigestSession?
 
+  /// What is being done because our address changed.
+  var repair: CallRepair?
+  /// Our INVITE was taken back because our address changed, and the number is to be dialled once more.
+  var isRedialing = false
+  /// The re-INVITE that was out when our address changed carried the other leg's offer.
+  var isOfferWithdrawn = false
+  /// An offer of the other leg that came while this one is being moved; `.some(nil)` asks for one.
+  var heldOffer: SessionDescription??
+  /// When our 2xx was sent again with the new addresses.
+  var answerRenewedAt: MonotonicInstant?
+  /// Where the far side saw our INVITE come from, by its responses.
+  var seenFrom: Endpoint?
+  /// The last provisional response that we sent, for its repetition.
+  var lastProgress: (status: Int, reason: String, description: SessionDescription?)?
+  /// When audio was heard again last, and after how long.
+  var lastGap: (at: MonotonicInstant, gap: Duration)?
+  /// A change of address whose silence has not ended yet.
+  var awaitsAudioSince: MonotonicInstant?
+
+  /// What its ports have heard.
+  var packetsIn: UInt64 { streams.reduce(0) { $0 &+ ($1?.counters.packetsIn ?? 0) } }
+
   init(id: LegID, side: LegSide, path: SIPPath, random: inout RandomSource) {
     self.id = id
     self.side = side
@@ -167,6 +193,8 @@ enum ClientOwner: Sendable {
   /// The INVITE that sets a leg up.
   case invite(LegID)
   case reinvite(LegID)
+  /// A re-INVITE that tells the far side our new addresses.
+  case move(LegID)
   /// BYE; the leg may be gone already, so what a challenge needs is kept here.
   case bye(SIPMessage, SIPPath, DigestSession?)
   /// A request of one leg that was passed to the other; the response goes back.
@@ -176,6 +204,7 @@ enum ClientOwner: Sendable {
 enum LinkTimer: Hashable, Sendable {
   case stage(call: UInt64)
   case media(LegID)
+  case repair(LegID)
   case resolve(host: String)
   case targetKeepalive(trunk: Int)
   case bindings

@@ -15,6 +15,9 @@ package struct UplinkPort: Sendable {
     case serversSilent
     /// A server answered after they were silent.
     case serversBack
+    /// Something went unanswered since `lost`; the first answer came at `back`, and the address is confirmed. Where it is
+    /// another one, ``mapped(_:before:)`` was said before.
+    case lineReturned(lost: MonotonicInstant, back: MonotonicInstant)
   }
 
   private enum Timer: Hashable, Sendable { case keepalive, probe, firstServer }
@@ -48,6 +51,10 @@ package struct UplinkPort: Sendable {
   private var suspectSince: MonotonicInstant?
   private var serverSince: MonotonicInstant?
   private var provenAt: MonotonicInstant?
+  /// Since when nothing has been answered; `nil` while the line is up, as far as is known.
+  package private(set) var lostSince: MonotonicInstant?
+  /// When the first answer after that came, whose address is not confirmed yet.
+  private var backAt: MonotonicInstant?
   private var timers = TimerTable<Timer>()
 
   package init(keepalive: Duration) { self.keepalive = keepalive }
@@ -83,11 +90,23 @@ package struct UplinkPort: Sendable {
   package mutating func suspected(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
     guard suspectSince == nil, !servers.isEmpty else { return }
     suspectSince = now
+    // What proved the line is older than what puts it in doubt.
+    provenAt = nil
+    serverSince = now
     request(now: now, random: &random, into: &actions)
   }
 
   /// A provider answered: the line is up, whatever the STUN servers do.
-  package mutating func lineProven(now: MonotonicInstant) { provenAt = now }
+  package mutating func lineProven(now: MonotonicInstant, into actions: inout [Action]) {
+    provenAt = now
+    lineSettled(now: now, into: &actions)
+  }
+
+  private mutating func lineSettled(now: MonotonicInstant, into actions: inout [Action]) {
+    if let lostSince { actions.append(.lineReturned(lost: lostSince, back: backAt ?? now)) }
+    lostSince = nil
+    backAt = nil
+  }
 
   /// The address that a provider saw our packets come from (`received`, `rport`), for when no STUN server tells.
   package mutating func observed(_ endpoint: Endpoint, into actions: inout [Action]) {
@@ -116,13 +135,16 @@ package struct UplinkPort: Sendable {
     serverSince = now
     timers.cancel(.probe)
     timers.set(.keepalive, at: now + interval)
+    if lostSince != nil { backAt = backAt ?? now }
     if seen == mapping {
       candidate = nil
+      lineSettled(now: now, into: &actions)
     } else if mapping == nil || candidate == seen {
       let before = mapping
       mapping = seen
       candidate = nil
       actions.append(.mapped(seen, before: before))
+      lineSettled(now: now, into: &actions)
     } else {
       candidate = seen
       request(now: now, random: &random, into: &actions)
@@ -157,6 +179,8 @@ package struct UplinkPort: Sendable {
       return
     }
     if suspectSince == nil { suspectSince = now }
+    if lostSince == nil { lostSince = suspectSince }
+    backAt = nil
     if let serverSince, now - serverSince >= Self.patience {
       current += 1
       self.serverSince = now

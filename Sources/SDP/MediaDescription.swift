@@ -102,6 +102,19 @@ public struct MediaDescription: Hashable, Sendable, SDPSection {
     lines.append(SDPLine("a", SDPAttribute(name, value).description))
   }
 
+  /// Keeps only these of ``formats``, in their order, and what is said of them; all where none of them is among them.
+  public mutating func keepFormats(_ wanted: [String]) {
+    let kept = formats.filter { wanted.contains($0) }
+    guard !kept.isEmpty, kept.count < formats.count else { return }
+    formats = kept
+    lines.removeAll { line in
+      guard ["rtpmap", "fmtp", "rtcp-fb"].contains(where: { line.isAttribute($0) }),
+        let format = line.attribute?.value?.split(separator: " ").first, format != "*"
+      else { return false }
+      return !kept.contains(String(format))
+    }
+  }
+
   /// Removes every attribute of that name.
   public mutating func removeAttribute(_ name: String) { removeAttributes([name]) }
 

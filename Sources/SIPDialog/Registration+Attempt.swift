@@ -34,6 +34,7 @@ extension Registration {
     nextDeadline = nil
     binding = nil
     oldContacts = []
+    listedContacts = []
     contact = nil
     failures = 0
     digest.accepted()
@@ -122,21 +123,54 @@ extension Registration {
       register(now: now, random: &random, into: &actions)
       return
     }
-    // Removed in a REGISTER of its own: there are registrars that take one contact at a time only.
-    let listed = oldContacts.first { old in bindings.contains { $0.uri.isEquivalent(to: old) } }
-    guard let listed else {
-      oldContacts = []
-      return
-    }
+    listedContacts = oldContacts.filter { old in bindings.contains { $0.uri.isEquivalent(to: old) } }
+    oldContacts = listedContacts
+    if !keepsOldContacts { clearListed(now: now, random: &random, into: &actions) }
+  }
+
+  /// Removes the first of the old contacts that the registrar listed, in a REGISTER of its own: there are registrars that
+  /// take one contact at a time only.
+  mutating func clearListed(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    listedContacts.removeAll { $0 == contact }
+    guard !isRemovalHarmful, let listed = listedContacts.first else { return }
+    listedContacts.removeFirst()
     oldContacts.removeAll { $0 == listed }
     phase = .clearing(removal([listed], after: nil, now: now, random: &random, into: &actions))
+  }
+
+  /// An old contact was removed, or not: what matters is whether ours is still there.
+  mutating func cleared(
+    _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
+  ) {
+    digest.accepted()
+    phase = .bound
+    guard (200..<300).contains(response.status), let bindings = try? response.contacts(), let binding else { return }
+    if !bindings.contains(where: { isOurs($0, binding.contact) }) {
+      isRemovalHarmful = true
+      return register(now: now, random: &random, into: &actions)
+    }
+    clearListed(now: now, random: &random, into: &actions)
+  }
+
+  /// Whether a listed binding is the one of `contact`: by its URI, or by the instance that we gave it.
+  private func isOurs(_ binding: NameAddress, _ contact: SIPURI) -> Bool {
+    if binding.uri.isEquivalent(to: contact) { return true }
+    guard let instance = binding.parameters["+sip.instance"] else { return false }
+    // An old contact of ours has the same instance.
+    return instance.lowercased().contains(self.instance)
+      && !oldContacts.contains { binding.uri.isEquivalent(to: $0) }
   }
 
   /// For how many seconds the registrar keeps `contact`; 0 where it does not.
   private func granted(to contact: SIPURI, _ bindings: [NameAddress], _ response: SIPMessage) -> Int {
     let general = response.expires
     let seconds: Int
-    if let own = bindings.first(where: { $0.uri.isEquivalent(to: contact) }) {
+    if let own = bindings.first(where: { $0.uri.isEquivalent(to: contact) })
+      ?? bindings.first(where: { isOurs($0, contact) })
+    {
       seconds = own.expires ?? general ?? expires
     } else if let general {
       seconds = general
@@ -186,7 +220,10 @@ extension Registration {
         setState(.unreachable, into: &actions)
       }
     }
-    if let retryAfter = failure.retryAfter { retryAt = max(retryAt, now + retryAfter) }
+    if let retryAfter = failure.retryAfter {
+      retryAt = max(retryAt, now + retryAfter)
+      notBefore = now + retryAfter
+    }
     phase = .waiting
     nextDeadline = retryAt
     actions.append(.failed(code: failure.code, sentence: failure.sentence, retryAt: retryAt))
@@ -222,7 +259,10 @@ extension Registration {
     request.set(.from, from.description)
     request.set(.callID, callID)
     request.set(.cSeq, "\(sequence) REGISTER")
-    for contact in contacts { request.add(.contact, "<\(contact.uri)>;expires=\(contact.seconds)") }
+    for contact in contacts {
+      request.add(
+        .contact, "<\(contact.uri)>;expires=\(contact.seconds);+sip.instance=\"<urn:uuid:\(instance)>\"")
+    }
     request.set(.expires, "\(contacts.first?.seconds ?? 0)")
     if !configuration.userAgent.isEmpty { request.set(.userAgent, configuration.userAgent) }
     digest.authorize(&request, random: &random)
@@ -249,6 +289,14 @@ extension Registration {
   }
 
   func recentCount(now: MonotonicInstant) -> Int { recent.count { $0 + .seconds(60) > now } }
+
+  /// So much was sent just now that not even a new contact is: an address that flaps does not become a flood.
+  func isFlooding(now: MonotonicInstant) -> Bool {
+    recent.count { $0 + RegistrationPolicy.floodTime > now } >= RegistrationPolicy.floodCount
+  }
+
+  /// Whether the registrar asked to be left alone until later.
+  func isPutOff(now: MonotonicInstant) -> Bool { notBefore.map { now < $0 } ?? false }
 
   /// Nothing that can wait is sent now.
   func isBusy(now: MonotonicInstant) -> Bool { recentCount(now: now) >= RegistrationPolicy.busyCount }

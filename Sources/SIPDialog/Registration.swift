@@ -9,7 +9,8 @@ import SIPTransaction
 /// - No answer, 408, 480 and 5xx: tried again after 1 s, then twice as long each time up to 60 s; Retry-After is obeyed.
 /// - Refused: at most four REGISTERs in the first minute, then one attempt in five minutes. An attempt is a REGISTER
 ///   without credentials and its repetition with them, so that the nonce is fresh.
-/// - A new contact is registered at once; the old one is removed when the registrar's answer still lists it.
+/// - A new contact is registered at once; the old one is removed in a REGISTER of its own when the registrar's answer
+///   still lists it, and not before its calls have moved (``keepsOldContacts``).
 ///
 /// One timer, ``nextDeadline``, is all that ever runs.
 public struct Registration: Sendable {
@@ -61,10 +62,14 @@ public struct Registration: Sendable {
   public internal(set) var contact: SIPURI?
   /// How many REGISTERs have been sent.
   public internal(set) var sentCount = 0
+  /// While true, old contacts that the registrar lists stay there: carriers may release calls with their binding.
+  public var keepsOldContacts = false
 
   var phase: Phase = .idle
   let callID: String
   let fromTag: String
+  /// A UUID (RFC 5626 §4.1) by which we know our binding where the registrar writes the contact otherwise.
+  let instance: String
   var sequence: UInt32 = 0
   var digest: DigestSession
   /// Seconds, as configured or as a 423 made it.
@@ -73,10 +78,17 @@ public struct Registration: Sendable {
   var binding: (contact: SIPURI, until: MonotonicInstant)?
   /// Former contacts of ours that the registrar may have, the newest last.
   var oldContacts: [SIPURI] = []
+  /// Those of them that it listed last.
+  var listedContacts: [SIPURI] = []
+  /// A removal took our present binding with it, as of a registrar that writes contacts as it sees them: none is sent to
+  /// it any more, and old contacts end by themselves.
+  var isRemovalHarmful = false
   /// Transient failures since the last success.
   var failures = 0
   /// Refusals since the last success.
   var refusals = 0
+  /// Until when the registrar wants no REGISTER (Retry-After).
+  var notBefore: MonotonicInstant?
   /// When the last few REGISTERs left.
   var recent: [MonotonicInstant] = []
   /// A REGISTER was given up while unanswered: until then its timeout may be reported.
@@ -87,10 +99,20 @@ public struct Registration: Sendable {
     self.configuration = configuration
     callID = random.hexDigits(32)
     fromTag = random.hexDigits(16)
+    instance = Self.makeInstance(&random)
     digest = DigestSession(
       username: configuration.username, password: configuration.password, realm: configuration.realm)
     let seconds = configuration.expires.nanoseconds / 1_000_000_000
     expires = Int(min(max(seconds, Int64(RegistrationPolicy.shortestExpiry)), Int64(RegistrationPolicy.longestExpiry)))
+  }
+
+  /// A random UUID (RFC 9562 §5.4).
+  private static func makeInstance(_ random: inout RandomSource) -> String {
+    var digits = Array(random.hexDigits(32))
+    digits[12] = "4"
+    digits[16] = "8"
+    for place in [20, 16, 12, 8] { digits.insert("-", at: place) }
+    return String(digits)
   }
 
   /// Nothing is out and nothing runs.
@@ -124,7 +146,7 @@ public struct Registration: Sendable {
     case .idle, .removing: break
     case .binding(let pending):
       // RFC 3261 §10.2 would have us wait for the answer, which was asked to come to an address that is gone.
-      guard !isBusy(now: now), refusals == 0 else { return }
+      guard !isFlooding(now: now), refusals == 0 else { return }
       supersede(pending)
       register(now: now, random: &random, into: &actions)
     case .clearing(let pending):
@@ -133,7 +155,27 @@ public struct Registration: Sendable {
     case .bound: register(now: now, random: &random, into: &actions)
     case .waiting:
       // Where the registrar did not answer, the new address is likely to be why it now does.
-      guard refusals == 0 else { return }
+      guard refusals == 0, !isPutOff(now: now) else { return }
+      failures = 0
+      register(now: now, random: &random, into: &actions)
+    }
+  }
+
+  /// The line was gone and is back: what went unanswered is sent anew, and the back-off starts from its beginning.
+  public mutating func lineReturned(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    guard refusals == 0, !isFlooding(now: now) else { return }
+    switch phase {
+    case .idle, .bound, .clearing, .removing: break
+    case .binding(let pending):
+      // A REGISTER that has only just left has been sent into a line that was up.
+      guard now >= pending.sentAt + RegistrationPolicy.answerTime else { return }
+      supersede(pending)
+      failures = 0
+      register(now: now, random: &random, into: &actions)
+    case .waiting:
+      guard !isPutOff(now: now) else { return }
       failures = 0
       register(now: now, random: &random, into: &actions)
     }
@@ -156,6 +198,20 @@ public struct Registration: Sendable {
       nextDeadline = min(deadline, max(now, last + RegistrationPolicy.askedInterval))
       if let nextDeadline, nextDeadline <= now { timerFired(now: now, random: &random, into: &actions) }
     }
+  }
+
+  /// The contact that the registrar keeps now, as far as is known.
+  public func boundContact(now: MonotonicInstant) -> SIPURI? {
+    binding.flatMap { $0.until > now ? $0.contact : nil }
+  }
+
+  /// The calls of old contacts have moved: what the registrar listed of them last is removed now.
+  public mutating func releaseOldContacts(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+  ) {
+    keepsOldContacts = false
+    guard case .bound = phase else { return }
+    clearListed(now: now, random: &random, into: &actions)
   }
 
   /// Removes our binding where the registrar may have one; ``RegistrationAction/removed`` follows in any case.
@@ -233,8 +289,7 @@ public struct Registration: Sendable {
         phase = .clearing(removal(pending.contacts, after: pending, now: now, random: &random, into: &actions))
       } else {
         // Whatever the answer: the old contact ends by itself, and ours is registered.
-        digest.accepted()
-        phase = .bound
+        cleared(response, now: now, random: &random, into: &actions)
       }
     case .removing(let pending):
       guard pending.sequence == number else { return }

@@ -61,6 +61,11 @@ enum RegistrationPolicy {
   static let shortestTimeout = Duration.seconds(30)
   /// REGISTERs in a minute, from which on nothing is sent that can wait.
   static let busyCount = 3
+  /// REGISTERs in this time, from which on not even a new contact is sent at once.
+  static let floodCount = 6
+  static let floodTime = Duration.seconds(10)
+  /// An answer may take so long on a line that is up.
+  static let answerTime = Duration.milliseconds(400)
   /// REGISTERs in one attempt: two challenges, one stale, one 423, and some.
   static let attemptLimit = 6
   static let shortestExpiry = 1

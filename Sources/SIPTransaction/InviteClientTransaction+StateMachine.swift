@@ -78,6 +78,25 @@ extension InviteClientTransaction {
       return actions
     }
 
+    /// Another request takes its place: it is not repeated any more.
+    package mutating func abandoned(cancels: Bool) -> [TransactionAction] {
+      let next: State
+      let actions: [TransactionAction]
+      switch (state, cancels) {
+      case (.calling, true), (.proceeding(isCancelled: false), _):
+        next = .proceeding(isCancelled: true)
+        actions = [.sendCancel, .stop(.a), .stop(.b), .stop(.c)] + timing.start(.cancellation)
+      case (.calling(let interval, _), false):
+        next = .calling(interval: interval, isCancelWanted: true)
+        actions = [.stop(.a)]
+      case (.proceeding(isCancelled: true), _), (.accepted, _), (.completed, _), (.terminated, _):
+        next = state
+        actions = []
+      }
+      state = next
+      return actions
+    }
+
     package mutating func timerFired(_ timer: TransactionTimer) -> [TransactionAction] {
       let next: State
       let actions: [TransactionAction]

@@ -37,6 +37,14 @@ package struct InviteClientTransaction: Sendable {
     return .new
   }
 
+  /// The ACKs that left, and where to.
+  package var sentACKs: [(ack: [UInt8], path: SIPPath)] {
+    acceptances.compactMap { acceptance in
+      guard let ack = acceptance.ack, let path = acceptance.path else { return nil }
+      return (ack, path)
+    }
+  }
+
   /// Keeps the ACK to the 2xx of that tag.
   package mutating func acknowledged(toTag: String, ack: [UInt8], path: SIPPath) {
     guard let index = acceptances.firstIndex(where: { $0.toTag == toTag }) else { return }

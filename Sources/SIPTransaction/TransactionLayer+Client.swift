@@ -59,6 +59,28 @@ extension TransactionLayer {
     }
   }
 
+  /// Another request takes the place of this INVITE: it is not repeated any more, and what comes of it is still told, so
+  /// that a late 2xx has its ACK.
+  ///
+  /// - Parameter cancels: a CANCEL leaves at once, also where no provisional response came. RFC 3261 §9.1 would have it
+  ///   wait for one; but what was sent before our address changed is answered to the old address. Without it a CANCEL
+  ///   leaves only for an INVITE that had one.
+  public mutating func abandon(
+    _ id: ClientTransactionID, cancels: Bool, now: MonotonicInstant, into events: inout [TransactionEvent]
+  ) {
+    guard case .invite(var transaction) = clients[id] else { return }
+    let actions = transaction.machine.abandoned(cancels: cancels)
+    clients[id] = .invite(transaction)
+    perform(actions, client: id, response: nil, path: transaction.sent.path, now: now, into: &events)
+  }
+
+  /// Sends the ACKs to the 2xx of this INVITE again, where it had any: they may have been lost, and the repeated 2xx that
+  /// would ask for them too.
+  public func repeatACK(_ id: ClientTransactionID, into events: inout [TransactionEvent]) {
+    guard case .invite(let transaction) = clients[id] else { return }
+    for (ack, path) in transaction.sentACKs { events.append(.send(ack, path)) }
+  }
+
   mutating func responseReceived(
     _ response: SIPMessage, path: SIPPath, now: MonotonicInstant, into events: inout [TransactionEvent]
   ) {

@@ -22,6 +22,29 @@ extension TransactionLayer {
     perform(actions, server: id, request: nil, now: now, into: &events)
   }
 
+  /// Puts another response in the place of the 2xx that is being repeated until its ACK comes, and sends it: the addresses
+  /// in the first one are not ours any more, and it may never have arrived.
+  public mutating func replaceAcceptance(
+    _ id: ServerTransactionID, _ response: SIPMessage, into events: inout [TransactionEvent]
+  ) {
+    guard case .invite(var transaction) = servers[id],
+      case .accepted(_, isAcknowledged: false) = transaction.machine.state
+    else { return }
+    transaction.taken.response = response.serialized()
+    servers[id] = .invite(transaction)
+    events.append(.send(response.serialized(), transaction.taken.path))
+  }
+
+  /// The 2xx is known to have arrived although its ACK did not: it is not repeated any more, and nothing is told.
+  public mutating func assumeAcknowledged(_ id: ServerTransactionID, now: MonotonicInstant) {
+    guard case .invite(var transaction) = servers[id],
+      case .accepted(_, isAcknowledged: false) = transaction.machine.state
+    else { return }
+    _ = transaction.machine.ackReceived()
+    servers[id] = .invite(transaction)
+    timers.cancel(TimerName(owner: .server(id), timer: .acceptance))
+  }
+
   mutating func requestReceived(
     _ message: SIPMessage, path: SIPPath, now: MonotonicInstant, into events: inout [TransactionEvent]
   ) {

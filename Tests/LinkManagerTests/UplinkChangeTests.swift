@@ -70,6 +70,11 @@ import Testing
     }
     let register = try #require(bench.next(Self.provider, "REGISTER"))
     #expect(register.values(.contact).contains { $0.contains("198.51.100.8:65002") })
+    bench.answer(register, 200, from: Self.provider) {
+      $0.replaceFirstValue(
+        .via, (register.value(.via) ?? "").replacing(";rport", with: "") + ";received=198.51.100.8;rport=65002")
+      $0.set(.contact, (register.value(.contact) ?? "") + ";expires=300")
+    }
     bench.answer(dialled, 200, from: Self.provider, description: LinkBench.description(Self.provider, port: 5000))
     let answered = try #require(bench.next(Self.phone, "200"))
     _ = try bench.within(.ack, invite, answered, from: Self.phone, sequence: 1)

@@ -139,7 +139,8 @@ import Testing
     var bench = Bench(servers: [Self.first, Self.second])
     bench.run(10)
     for _ in 0..<10 {
-      bench.port.lineProven(now: bench.now)
+      var actions: [UplinkPort.Action] = []
+      bench.port.lineProven(now: bench.now, into: &actions)
       bench.run(30)
     }
     let late = bench.sent.filter { $0.at > 20 }

@@ -122,6 +122,10 @@ public final class DaemonControl: LinkControl {
     observed.withLock { table in
       switch measurement {
       case .registration(let trunk, let took): table.observe(.registrationSeconds, [trunk], took.inSeconds)
+      case .recovery(let uplink, let took):
+        table.observe(.addressChangeRecoverySeconds, [uplink], took.inSeconds)
+      case .audioGap(let direction, let gap):
+        table.observe(.callAudioGapSeconds, [direction.rawValue], gap.inSeconds)
       }
     }
   }
