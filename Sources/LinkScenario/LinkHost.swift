@@ -1,5 +1,5 @@
 public import LinkManager
-import MediaRelay
+public import MediaRelay
 public import NetworkSimulator
 public import NetworkTypes
 
@@ -13,12 +13,19 @@ public struct LinkHost: SimulatedHost {
   public private(set) var records: [CallRecord] = []
   public private(set) var verdicts: [Verdict] = []
   public private(set) var isStopped = false
+  /// Whether what must always hold is looked at after every input, and what leaves before it does.
+  public var isWatched = false
+  /// What did not hold, oldest first, at most 20.
+  public private(set) var broken: [String] = []
 
-  public init(configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime) {
+  public init(
+    configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime,
+    pace: RelayPace = .live
+  ) {
     var random = random
     let mediaRandom = RandomSource(seed: random.next())
     link = LinkCore(configuration: configuration, random: random, now: now, wallTime: wallTime)
-    media = SimulatedMedia(random: mediaRandom)
+    media = SimulatedMedia(random: mediaRandom, pace: pace)
   }
 
   public var nextDeadline: MonotonicInstant? { [link.nextDeadline, media.nextDeadline].compactMap { $0 }.min() }
@@ -84,6 +91,7 @@ public struct LinkHost: SimulatedHost {
   ) -> Bool {
     var wanted: [LinkAction] = []
     let isKnown = link.apply(input, now: now, into: &wanted)
+    if isWatched { watch(wanted, now: now) }
     for action in wanted {
       switch action {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))
@@ -105,6 +113,30 @@ public struct LinkHost: SimulatedHost {
       }
     }
     return isKnown
+  }
+
+  private mutating func watch(_ wanted: [LinkAction], now: MonotonicInstant) {
+    guard broken.count < 20 else { return }
+    for sentence in link.brokenInvariants(now: now) { broken.append("\(now): \(sentence)") }
+    for case .send(let bytes, _, let remote) in wanted where remote.address != trustedProvider {
+      if Self.holdsCredentials(bytes) { broken.append("\(now): credentials left for \(remote)") }
+    }
+  }
+
+  /// What did not hold was read.
+  public mutating func forgetBroken() { broken.removeAll() }
+
+  /// Whom our credentials may go to.
+  public var trustedProvider: IPAddress?
+
+  /// Whether a message has an Authorization or a Proxy-Authorization header.
+  private static func holdsCredentials(_ bytes: [UInt8]) -> Bool {
+    let name: [UInt8] = Array("uthorization:".utf8)
+    guard bytes.count > name.count else { return false }
+    for start in 0..<(bytes.count - name.count) where bytes[start] == name[0] {
+      if bytes[start..<(start + name.count)].elementsEqual(name) { return true }
+    }
+    return false
   }
 
   private mutating func deliver(_ events: [MediaEvent], now: MonotonicInstant, into actions: inout [HostAction]) {

@@ -1,6 +1,7 @@
 import CallControl
 package import EmbeddedProvider
 package import LinkManager
+import MediaRelay
 package import NetworkSimulator
 package import NetworkTypes
 
@@ -27,6 +28,8 @@ package final class Scene {
     package var provider: (inout ProviderConfiguration) -> Void = { _ in }
     package var phone: (inout PhoneProfile) -> Void = { _ in }
     package var network: (inout SimulatedNetwork) -> Void = { _ in }
+    /// For days and years: streams are flows (``RelayPace/flow``), nobody records what he hears, no packet is kept.
+    package var isLong = false
   }
 
   package var net: SimulatedNetwork
@@ -50,6 +53,11 @@ package final class Scene {
     net.nameServer.set("stun.provider.example", [address("203.0.113.3")])
     net.nameServer.set("stun.elsewhere.example", [address("203.0.113.4")])
     plan.network(&net)
+    let pace = plan.isLong ? RelayPace.flow : .live
+    if plan.isLong {
+      net.mediaAreFlows = true
+      net.trace.limit = 0
+    }
 
     var providerConfiguration = ProviderConfiguration(
       bind: endpoint("203.0.113.10:5060"), domain: "provider.example",
@@ -61,7 +69,7 @@ package final class Scene {
       FarEnd(
         NumberPattern(Self.farNumber),
         AnswerPlan(
-          .answer(after: .seconds(2)), script: CallScript(sound: .tone(hertz: Self.farTone), records: true))),
+          .answer(after: .seconds(2)), script: CallScript(sound: .tone(hertz: Self.farTone), records: !plan.isLong))),
       FarEnd(NumberPattern("+49302222"), .busy), FarEnd(NumberPattern("+49303333"), AnswerPlan(.never)),
     ]
     plan.provider(&providerConfiguration)
@@ -69,7 +77,7 @@ package final class Scene {
       "provider", on: .internet, addresses: [address("203.0.113.10")],
       host: ProviderHost(
         ProviderCore(configuration: providerConfiguration, random: RandomSource(seed: seed &+ 1)),
-        random: RandomSource(seed: seed &+ 2)))
+        random: RandomSource(seed: seed &+ 2), pace: pace))
     stun = ["203.0.113.3", "203.0.113.4"].map { text in
       net.addNode(
         "stun \(text)", on: .internet, addresses: [address(text)],
@@ -104,22 +112,22 @@ package final class Scene {
       "link", on: office, addresses: [address("192.168.1.2")],
       host: LinkHost(
         configuration: configuration, random: RandomSource(seed: seed &+ 3), now: net.now,
-        wallTime: WallTime(nanoseconds: 1_795_000_000_000_000_000)))
+        wallTime: WallTime(nanoseconds: 1_795_000_000_000_000_000), pace: pace))
     phones = ["10", "20"].enumerated().map { index, number in
       var profile = PhoneProfile(
         bind: endpoint("192.168.1.\(20 + index):5060"), registrar: endpoint("192.168.1.2:5060"),
         domain: "office.example", username: number, password: Redacted("phone\(number)"))
       profile.incoming = AnswerPlan(
-        .answer(after: .seconds(2)), script: CallScript(sound: .tone(hertz: Self.phoneTone), records: true))
+        .answer(after: .seconds(2)), script: CallScript(sound: .tone(hertz: Self.phoneTone), records: !plan.isLong))
       plan.phone(&profile)
       return net.addNode(
         "phone \(number)", on: office, addresses: [address("192.168.1.\(20 + index)")],
         host: PhoneHost(
           PhoneCore(profile: profile, random: RandomSource(seed: seed &+ 10 &+ UInt64(index))),
-          random: RandomSource(seed: seed &+ 20 &+ UInt64(index))))
+          random: RandomSource(seed: seed &+ 20 &+ UInt64(index)), pace: pace))
     }
-    lineCapture = net.startCapture(at: .line(router))
-    linkCapture = net.startCapture(at: .node(link))
+    lineCapture = net.startCapture(at: .line(router), limit: plan.isLong ? 0 : 200_000)
+    linkCapture = net.startCapture(at: .node(link), limit: plan.isLong ? 0 : 200_000)
     self.net = net
   }
 

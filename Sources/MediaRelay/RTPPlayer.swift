@@ -3,13 +3,14 @@ import RTP
 
 /// Makes the packets of a ``MediaSource``: 20 ms of G.711 each, with the sequence, timestamps and marker of one stream.
 struct RTPPlayer: Sendable {
-  static let interval = Duration.milliseconds(20)
   private static let samplesPerPacket = 160
   /// The peak of a sine at −10 dBm0: full scale of G.711 is +3.14 dBm0.
   private static let amplitude = 7218.0
 
   let source: MediaSource
   let payloadType: UInt8
+  /// Between packets: 20 ms, or more where a packet stands for a stretch of the stream.
+  private let interval: Duration
   private let ssrc: UInt32
   private var sequence: UInt16
   private var timestamp: UInt32
@@ -18,8 +19,12 @@ struct RTPPlayer: Sendable {
   private var isFirst = true
   private(set) var nextDeadline: MonotonicInstant
 
-  init(_ source: MediaSource, payloadType: UInt8, ssrc: UInt32, random: inout RandomSource, now: MonotonicInstant) {
+  init(
+    _ source: MediaSource, payloadType: UInt8, ssrc: UInt32, interval: Duration, random: inout RandomSource,
+    now: MonotonicInstant
+  ) {
     self.source = source
+    self.interval = interval
     self.payloadType = payloadType
     self.ssrc = ssrc
     // Below half, so that a receiver with a simple view of the wrap is not tried in the first minutes.
@@ -30,13 +35,14 @@ struct RTPPlayer: Sendable {
 
   /// The packet that is due. When the owner comes late by more than five packets, those are skipped, as lost ones would be.
   mutating func nextPacket(now: MonotonicInstant) -> [UInt8] {
-    let late = (now - nextDeadline).nanoseconds / Self.interval.nanoseconds
+    let late = (now - nextDeadline).nanoseconds / interval.nanoseconds
     if late > 5 { skip(late) }
     let header = RTPHeader(
       marker: isFirst, payloadType: payloadType, sequence: sequence, timestamp: timestamp, ssrc: ssrc)
     var packet = header.encoded()
     packet.reserveCapacity(12 + Self.samplesPerPacket)
-    for index in 0..<Self.samplesPerPacket {
+    let count = interval == RelayPace.live.playing ? Self.samplesPerPacket : 1
+    for index in 0..<count {
       let sample = sample(position &+ UInt64(index))
       // Payload type 0 is µ-law by RFC 3551; whatever else the call settled on is A-law.
       packet.append(payloadType == 0 ? G711.encodeMuLaw(sample) : G711.encodeALaw(sample))
@@ -47,11 +53,11 @@ struct RTPPlayer: Sendable {
   }
 
   private mutating func skip(_ packets: Int64) {
-    let samples = UInt64(packets) &* UInt64(Self.samplesPerPacket)
+    let samples = UInt64(packets) &* UInt64(interval.nanoseconds / 125_000)
     sequence = sequence &+ UInt16(truncatingIfNeeded: packets)
     timestamp = timestamp &+ UInt32(truncatingIfNeeded: samples)
     position = position &+ samples
-    nextDeadline = nextDeadline + Self.interval * Int(packets)
+    nextDeadline = nextDeadline + interval * Int(packets)
   }
 
   private func sample(_ index: UInt64) -> Int16 {

@@ -62,7 +62,7 @@ extension RelayCore {
     let countAt = ports[slot].countAt
     guard countAt <= now else { return }
     // After a long sleep one count is enough.
-    ports[slot].countAt = max(countAt + .seconds(1), now + .milliseconds(1))
+    ports[slot].countAt = max(countAt + pace.counting, now + .milliseconds(1))
     actions.append(.event(.counted(ports[slot].id, counters(slot, now: now))))
   }
 

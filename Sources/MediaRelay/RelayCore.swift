@@ -23,8 +23,12 @@ public struct RelayCore: Sendable {
   private var slots: [MediaPortID: Int] = [:]
   private var freeSlots: [Int] = []
   var deadlines = DeadlineHeap()
+  let pace: RelayPace
 
-  public init(random: RandomSource) { self.random = random }
+  public init(random: RandomSource, pace: RelayPace = .live) {
+    self.random = random
+    self.pace = pace
+  }
 
   /// When ``timerFired(now:into:)`` has to be called next.
   public var nextDeadline: MonotonicInstant? { deadlines.nextDeadline }
@@ -98,6 +102,7 @@ public struct RelayCore: Sendable {
     }
     slots[id] = slot
     ports[slot] = RelayPort(id: id, local: local, plan: plan, random: &random, now: now)
+    ports[slot].countAt = now + pace.counting
     for component in MediaComponent.allCases { lanes[2 * slot + Int(component.rawValue)] = RelayLane(component) }
     actions.append(.openSocket(id, .rtp, local: local))
     actions.append(.openSocket(id, .rtcp, local: Endpoint(local.address, port: local.port + 1)))
@@ -190,7 +195,7 @@ public struct RelayCore: Sendable {
       // A source of its own, so that a relayed stream before it and after it is not taken for the same one.
       let ssrc = UInt32(truncatingIfNeeded: random.next())
       ports[slot].player = RTPPlayer(
-        source, payloadType: payloadType & 0x7f, ssrc: ssrc, random: &random, now: now)
+        source, payloadType: payloadType & 0x7f, ssrc: ssrc, interval: pace.playing, random: &random, now: now)
     } else {
       ports[slot].player = nil
     }

@@ -35,12 +35,14 @@ public struct AgentHost<Agent: SimulatedAgent>: SimulatedHost {
   public private(set) var events: [Entry] = []
   /// What media told signalling, counters apart; bounded like ``events``.
   public private(set) var mediaEvents: [MediaEvent] = []
+  /// Ports on which audio was heard, and is heard no more.
+  public private(set) var silentPorts: [MediaPortID] = []
   /// Entries beyond this are not kept.
   public var limit = 10_000
 
-  public init(_ agent: Agent, random: RandomSource) {
+  public init(_ agent: Agent, random: RandomSource, pace: RelayPace = .live) {
     self.agent = agent
-    media = SimulatedMedia(random: random)
+    media = SimulatedMedia(random: random, pace: pace)
   }
 
   public var nextDeadline: MonotonicInstant? { [agent.nextDeadline, media.nextDeadline].compactMap { $0 }.min() }
@@ -102,6 +104,11 @@ public struct AgentHost<Agent: SimulatedAgent>: SimulatedHost {
     var told: [MediaEvent] = []
     body(&media, now, &actions, &told)
     for event in told {
+      switch event {
+      case .silent(let port): silentPorts.append(port)
+      case .heard(let port, _): silentPorts.removeAll { $0 == port }
+      default: break
+      }
       if case .counted = event {} else if mediaEvents.count < limit { mediaEvents.append(event) }
       withAgent(now: now, into: &actions) { $0.mediaEventReceived(event, now: $1, into: &$2) }
     }
@@ -115,6 +122,7 @@ public struct AgentHost<Agent: SimulatedAgent>: SimulatedHost {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket, local: local))
       case .send(let bytes, let socket, let remote): actions.append(.send(bytes, socket: socket, to: remote))
       case .media(let command):
+        if case .close(let port) = command { silentPorts.removeAll { $0 == port } }
         withMedia(now: now, into: &actions) { $0.apply(command, now: $1, into: &$2, events: &$3) }
       case .event(let event):
         if events.count < limit { events.append(Entry(at: now, event: event)) }

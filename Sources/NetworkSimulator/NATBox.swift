@@ -51,6 +51,8 @@ public struct NATBox: Sendable {
   public private(set) var outsideAddress: IPAddress
   private(set) var mappings: [Mapping] = []
   private var nextPort: UInt16
+  /// No row and no permission was refreshed before this: nothing has to be looked through before a lifetime after it.
+  private var leastRefreshed = MonotonicInstant(nanoseconds: 0)
 
   public init(behavior: NATBehavior, outsideAddress: IPAddress) {
     self.behavior = behavior
@@ -158,8 +160,14 @@ public struct NATBox: Sendable {
 
   private mutating func expire(_ now: MonotonicInstant) {
     let lifetime = behavior.lifetime
+    guard now - leastRefreshed >= lifetime else { return }
     mappings.removeAll { now - $0.refreshedAt >= lifetime }
-    for index in mappings.indices { mappings[index].permissions.removeAll { now - $0.refreshedAt >= lifetime } }
+    leastRefreshed = now
+    for index in mappings.indices {
+      mappings[index].permissions.removeAll { now - $0.refreshedAt >= lifetime }
+      leastRefreshed = min(leastRefreshed, mappings[index].refreshedAt)
+      for permission in mappings[index].permissions { leastRefreshed = min(leastRefreshed, permission.refreshedAt) }
+    }
   }
 
   private func admits(_ mapping: Mapping, _ source: Endpoint) -> Bool {

@@ -7,6 +7,12 @@ public struct STUNServerHost: SimulatedHost {
   public let endpoints: [Endpoint]
   /// Whether it answers nothing, while its sockets are open.
   public var isDead = false
+  /// What it tells everyone instead of the truth.
+  public var lie: Endpoint?
+  /// How late it answers.
+  public var lateness = Duration.zero
+  /// Answers that wait for their moment, oldest first.
+  private var waiting: [(at: MonotonicInstant, bytes: [UInt8], socket: Int, to: Endpoint)] = []
   /// How many requests came, answered or not.
   public private(set) var requestCount = 0
 
@@ -25,8 +31,18 @@ public struct STUNServerHost: SimulatedHost {
     guard endpoints.indices.contains(socket) else { return }
     requestCount += 1
     guard !isDead else { return }
-    if let answer = responder.respond(to: bytes.span, from: source, local: endpoints[socket]) {
+    if let answer = responder.respond(to: bytes.span, from: lie ?? source, local: endpoints[socket]) {
+      guard lateness == .zero else { return waiting.append((now + lateness, answer, socket, source)) }
       actions.append(.send(answer, socket: socket, to: source))
     }
+  }
+
+  public var nextDeadline: MonotonicInstant? { waiting.map(\.at).min() }
+
+  public mutating func timerFired(now: MonotonicInstant, into actions: inout [HostAction]) {
+    for answer in waiting where answer.at <= now {
+      actions.append(.send(answer.bytes, socket: answer.socket, to: answer.to))
+    }
+    waiting.removeAll { $0.at <= now }
   }
 }

@@ -39,9 +39,13 @@ struct SimulatedLink: Sendable {
     init(_ quality: LinkQuality) { self.quality = quality }
 
     /// When copies of a packet that enters at `now` come out: none, one or two moments.
-    mutating func transmit(now: MonotonicInstant, random: inout RandomSource) -> [MonotonicInstant] {
-      guard isUp, !random.happens(quality.loss) else { return [] }
-      let copies = random.happens(quality.duplication) ? 2 : 1
+    ///
+    /// - Parameter isFlow: the packet stands for a stretch of a stream, which is never lost whole while the link is up.
+    mutating func transmit(
+      now: MonotonicInstant, isFlow: Bool, random: inout RandomSource
+    ) -> [MonotonicInstant] {
+      guard isUp, isFlow || !random.happens(quality.loss) else { return [] }
+      let copies = !isFlow && random.happens(quality.duplication) ? 2 : 1
       return (0..<copies).map { _ in
         var arrival = now + quality.delay + random.duration(upTo: quality.jitter)
         if !quality.reorders {

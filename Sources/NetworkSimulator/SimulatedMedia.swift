@@ -15,7 +15,7 @@ public struct SimulatedMedia: Sendable {
   /// nothing else, as from an end that knows no symmetric RTP: only so does a scenario show that the SDP was right.
   private var strictPeers: [(port: MediaPortID, peer: MediaPeer)] = []
 
-  public init(random: RandomSource) { relay = RelayCore(random: random) }
+  public init(random: RandomSource, pace: RelayPace = .live) { relay = RelayCore(random: random, pace: pace) }
 
   public var nextDeadline: MonotonicInstant? { relay.nextDeadline }
 

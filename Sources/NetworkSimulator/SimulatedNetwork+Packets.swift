@@ -59,7 +59,8 @@ extension SimulatedNetwork {
       queue.insert(.arrivedAtNode(id, packet), at: now + .microseconds(10))
       return
     }
-    let arrivals = nodes[id.index].interfaces[interface].link.outward.transmit(now: now, random: &random)
+    let arrivals = nodes[id.index].interfaces[interface].link.outward.transmit(
+      now: now, isFlow: isFlow(packet), random: &random)
     if arrivals.isEmpty { drop(packet, node.name, "lost on the link") }
     for arrival in arrivals {
       enqueue(.leftOnto(node.interfaces[interface].subnet, packet, from: nil), at: arrival)
@@ -84,6 +85,8 @@ extension SimulatedNetwork {
     } ?? candidates.first
   }
 
+  private func isFlow(_ packet: Datagram) -> Bool { mediaAreFlows && packet.content == .rtp }
+
   private mutating func enqueue(_ event: Event, at time: MonotonicInstant) {
     guard queue.count < Self.queueLimit else { return fault("network", "too many packets on their way") }
     queue.insert(event, at: time)
@@ -103,7 +106,8 @@ extension SimulatedNetwork {
       where nodes[node].interfaces[interface].subnet == subnet
         && nodes[node].interfaces[interface].addresses.contains(packet.destination.address)
       {
-        let arrivals = nodes[node].interfaces[interface].link.inward.transmit(now: now, random: &random)
+        let arrivals = nodes[node].interfaces[interface].link.inward.transmit(
+          now: now, isFlow: isFlow(packet), random: &random)
         if arrivals.isEmpty { drop(packet, nodes[node].name, "lost on the link") }
         for arrival in arrivals { enqueue(.arrivedAtNode(NodeID(index: node), packet), at: arrival) }
         return
@@ -111,7 +115,7 @@ extension SimulatedNetwork {
     }
     for index in gateways.indices where gateways[index].outside == subnet && origin != NATID(index: index) {
       guard isBehind(packet.destination.address, index) else { continue }
-      let arrivals = gateways[index].line.inward.transmit(now: now, random: &random)
+      let arrivals = gateways[index].line.inward.transmit(now: now, isFlow: isFlow(packet), random: &random)
       if arrivals.isEmpty { drop(packet, gateways[index].name, "lost on the line") }
       for arrival in arrivals { enqueue(.arrivedOutside(NATID(index: index), packet), at: arrival) }
       return
@@ -141,7 +145,8 @@ extension SimulatedNetwork {
     case .outward(let translated):
       trace.add(.translated, at: now, place: gateway.name, packet: translated)
       capture(translated, at: .line(id), isOutward: true)
-      let arrivals = gateways[id.index].line.outward.transmit(now: now, random: &random)
+      let arrivals = gateways[id.index].line.outward.transmit(
+        now: now, isFlow: isFlow(packet), random: &random)
       if arrivals.isEmpty { drop(translated, gateway.name, "lost on the line") }
       for arrival in arrivals { enqueue(.leftOnto(gateway.outside, translated, from: id), at: arrival) }
     case .inward(let translated):

@@ -61,9 +61,11 @@ public struct SimulatedNetwork: Sendable {
   public var trace = NetworkTrace()
   /// What a host did that no host may do: a socket number used twice, a deadline that stays in the past. Empty in a good
   /// run.
-  public internal(set) var faults: [String] = []
+  public var faults: [String] = []
   /// Sockets that one host may have open; further ones are refused.
   public var socketLimit = 4096
+  /// Whether an RTP packet stands for a stretch of its stream (``RelayPace/flow``): it is then lost only with its line.
+  public var mediaAreFlows = false
   var random: RandomSource
   var subnets = [Subnet(name: "internet", networks: [], gateway: nil)]
   var nodes: [Node] = []

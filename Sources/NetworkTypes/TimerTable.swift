@@ -3,34 +3,41 @@
 /// A machine names its timers in an enumeration as the RFC does and asks for one wake-up, ``nextDeadline``. Rows fire in
 /// the order of their deadlines, and of their setting where two are equal, so that a seed always replays alike.
 public struct TimerTable<Name: Hashable & Sendable>: Sendable {
-  private struct Row: Sendable {
-    let name: Name
-    let deadline: MonotonicInstant
-    let order: UInt64
+  // What follows is inlinable since machines of other modules look at their deadline with every input.
+  @usableFromInline struct Row: Sendable {
+    @usableFromInline let name: Name
+    @usableFromInline let deadline: MonotonicInstant
+    @usableFromInline let order: UInt64
+
+    @inlinable init(name: Name, deadline: MonotonicInstant, order: UInt64) {
+      self.name = name
+      self.deadline = deadline
+      self.order = order
+    }
   }
 
   /// A binary heap by (deadline, order), with rows that a later setting has replaced left in place until they surface.
-  private var heap: [Row] = []
-  private var current: [Name: UInt64] = [:]
-  private var nextOrder: UInt64 = 0
+  @usableFromInline var heap: [Row] = []
+  @usableFromInline var current: [Name: UInt64] = [:]
+  @usableFromInline var nextOrder: UInt64 = 0
 
-  public init() {}
+  @inlinable public init() {}
 
   /// The moment at which ``popDue(now:)`` will next have something; `nil` when nothing is set.
-  public var nextDeadline: MonotonicInstant? { heap.first?.deadline }
+  @inlinable public var nextDeadline: MonotonicInstant? { heap.first?.deadline }
 
   /// How many timers are set.
-  public var count: Int { current.count }
+  @inlinable public var count: Int { current.count }
 
-  public var isEmpty: Bool { current.isEmpty }
+  @inlinable public var isEmpty: Bool { current.isEmpty }
 
   /// How many of the timers that are set have such a name.
-  public func count(where condition: (Name) -> Bool) -> Int { current.keys.count { condition($0) } }
+  @inlinable public func count(where condition: (Name) -> Bool) -> Int { current.keys.count { condition($0) } }
 
-  public func isSet(_ name: Name) -> Bool { current[name] != nil }
+  @inlinable public func isSet(_ name: Name) -> Bool { current[name] != nil }
 
   /// Sets or moves the timer `name`.
-  public mutating func set(_ name: Name, at deadline: MonotonicInstant) {
+  @inlinable public mutating func set(_ name: Name, at deadline: MonotonicInstant) {
     nextOrder += 1
     current[name] = nextOrder
     heap.append(Row(name: name, deadline: deadline, order: nextOrder))
@@ -39,13 +46,13 @@ public struct TimerTable<Name: Hashable & Sendable>: Sendable {
     dropStale()
   }
 
-  public mutating func cancel(_ name: Name) {
+  @inlinable public mutating func cancel(_ name: Name) {
     guard current.removeValue(forKey: name) != nil else { return }
     dropStale()
   }
 
   /// Takes the next timer whose deadline is not after `now`; `nil` when none is due.
-  public mutating func popDue(now: MonotonicInstant) -> Name? {
+  @inlinable public mutating func popDue(now: MonotonicInstant) -> Name? {
     guard let first = heap.first, first.deadline <= now else { return nil }
     removeFirst()
     current.removeValue(forKey: first.name)
@@ -53,11 +60,11 @@ public struct TimerTable<Name: Hashable & Sendable>: Sendable {
     return first.name
   }
 
-  private mutating func dropStale() {
+  @inlinable mutating func dropStale() {
     while let first = heap.first, current[first.name] != first.order { removeFirst() }
   }
 
-  private mutating func compact() {
+  @inlinable mutating func compact() {
     let rows = heap.filter { current[$0.name] == $0.order }
     heap.removeAll(keepingCapacity: true)
     for row in rows {
@@ -66,17 +73,17 @@ public struct TimerTable<Name: Hashable & Sendable>: Sendable {
     }
   }
 
-  private mutating func removeFirst() {
+  @inlinable mutating func removeFirst() {
     heap.swapAt(0, heap.count - 1)
     heap.removeLast()
     siftDown(0)
   }
 
-  private func precedes(_ left: Int, _ right: Int) -> Bool {
+  @inlinable func precedes(_ left: Int, _ right: Int) -> Bool {
     (heap[left].deadline, heap[left].order) < (heap[right].deadline, heap[right].order)
   }
 
-  private mutating func siftUp(_ start: Int) {
+  @inlinable mutating func siftUp(_ start: Int) {
     var index = start
     while index > 0, precedes(index, (index - 1) / 2) {
       heap.swapAt(index, (index - 1) / 2)
@@ -84,7 +91,7 @@ public struct TimerTable<Name: Hashable & Sendable>: Sendable {
     }
   }
 
-  private mutating func siftDown(_ start: Int) {
+  @inlinable mutating func siftDown(_ start: Int) {
     var index = start
     while true {
       var least = index

@@ -1,0 +1,37 @@
+import LinkScenario
+import Testing
+
+/// A year of nightly cuts: 73 offices of five nights, each with another router and provider, every night with another
+/// trouble. `docs/replay.md` says what is simulated and what is left out.
+@Suite struct YearScenarios {
+  static let seeds: ClosedRange<UInt64> = 1...73
+  /// What may not happen on any night.
+  static let forbidden: [YearStretch.Failure.Kind] = [.invariant, .fault, .unregistered, .leftover]
+
+  @Test(arguments: seeds) func nights(seed: UInt64) {
+    let stretch = YearStretch(seed: seed)
+    stretch.run()
+    for failure in stretch.failures where Self.forbidden.contains(failure.kind) {
+      Testing.Issue.record("\(failure). Again by: trunkline replay --seed \(seed)")
+    }
+    #expect(stretch.night == 5)
+    #expect(stretch.calls >= 5 * 30)
+  }
+
+  static func digest(_ seed: UInt64) -> UInt64 {
+    var plan = YearStretch.Plan()
+    plan.nights = 2
+    plan.callsPerDay = 8
+    let stretch = YearStretch(seed: seed, plan: plan)
+    stretch.run()
+    return stretch.digest
+  }
+
+  @Test func oneSeedIsOneYearInEveryProcess() async {
+    let digest = Self.digest(5)
+    #expect(Self.digest(6) != digest)
+    await #expect(processExitsWith: .success) { [digest = digest as UInt64] in
+      precondition(YearScenarios.digest(5) == digest)
+    }
+  }
+}
