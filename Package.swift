@@ -52,8 +52,8 @@ let pure: [Target] =
   + floor(
     "LinkManager",
     [
-      "NetworkTypes", "STUN", "SIPSyntax", "SDP", "SIPTransaction", "SIPDialog", "MediaRelay", "CallControl",
-      orderedCollections,
+      "NetworkTypes", "STUN", "SIPSyntax", "SDP", "SIPTransaction", "NATDiscovery", "SIPDialog", "MediaRelay",
+      "CallControl", orderedCollections,
     ], tests: [])
   + floor(
     "NetworkSimulator", ["NetworkTypes", "STUN", "MediaRelay", "EmbeddedProvider", orderedCollections],
@@ -73,8 +73,8 @@ let shells: [Target] =
   + floor(
     "LinkScenario",
     [
-      "NetworkTypes", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager", "NetworkSimulator",
-      orderedCollections,
+      "NetworkTypes", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager",
+      "NetworkSimulator", orderedCollections,
     ])
   + floor("Store", ["LinkManager", .product(name: "GRDB", package: "GRDB.swift")], tests: [])
   + floor(

@@ -1,4 +1,5 @@
 public import MediaRelay
+public import NATDiscovery
 public import NetworkTypes
 
 /// One UDP socket of the link: the uplinks' in the order of the configuration, then the office side's.
@@ -23,6 +24,9 @@ public enum LinkAction: Sendable, Equatable {
   case media(MediaCommand)
   /// Look up the IPv4 and IPv6 addresses of a host; answered by `nameResolved`.
   case resolve(String)
+  /// Find out which NAT stands in the way of that uplink, from spare ports of the address in the settings; a wildcard
+  /// stands for this machine's address towards the servers. Answered by `natDiscovered`.
+  case discoverNAT(uplink: Int, DiscoverySettings)
   /// A call is over.
   case record(CallRecord)
   /// Something went wrong that a person can mend.

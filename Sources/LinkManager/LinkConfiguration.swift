@@ -25,6 +25,10 @@ public struct UplinkConfiguration: Sendable, Equatable {
   public var keepalive: Duration = .seconds(10)
   /// A fixed public address: nothing is discovered then, keepalives still leave.
   public var publicAddress: IPAddress?
+  /// Whether it is found out which NAT stands in the way, from spare ports beside `bind`.
+  public var discoversNAT = true
+  /// Whether the lifetime of a binding is measured too, some minutes after the start.
+  public var measuresLifetime = true
 
   public init(name: String, bind: [Endpoint], stunServers: [HostPort]) {
     self.name = name

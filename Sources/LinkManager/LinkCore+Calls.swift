@@ -51,6 +51,9 @@ extension LinkCore {
       })
     else { return refuse(request, id, 404, now: now, into: &actions) }
     if rule.to.contains(.reject) { return refuse(request, id, 603, now: now, into: &actions) }
+    if let reason = blockedReason(ofTrunks: [trunks[trunk].name], now: now) {
+      return refuse(request, id, 503, reason: reason, now: now, into: &actions)
+    }
     var stages = [DialStage(targets: rule.to.flatMap { targets($0, called: called, now: now) }, timeout: rule.timeout)]
     if let otherwise = rule.otherwise {
       stages.append(contentsOf: self.stages(otherwise, called: called, now: now))
@@ -99,7 +102,12 @@ extension LinkCore {
     }
     let route = self.route(from: station, number: dialled)
     guard let route else { return refuse(request, id, 404, now: now, into: &actions) }
-    let usable = route.trunks.filter { name in trunks.contains { $0.name == name && $0.isUsable } }
+    if let reason = blockedReason(ofTrunks: route.trunks, now: now) {
+      return refuse(request, id, 503, reason: reason, now: now, into: &actions)
+    }
+    let usable = route.trunks.filter { name in
+      trunks.indices.contains { trunks[$0].name == name && trunks[$0].isUsable && !isUnproven(trunk: $0, now: now) }
+    }
     guard let first = usable.first else {
       return refuse(request, id, 503, reason: "No trunk is registered", now: now, into: &actions)
     }
@@ -262,6 +270,7 @@ extension LinkCore {
     if !call.isRecorded {
       calls[number]?.isRecorded = true
       timers.cancel(.stage(call: number))
+      timers.cancel(.audio(call: number))
       let record = record(of: call, now: now)
       counters.calls.count(record.trunk ?? "", record.direction, record.result)
       actions.append(.record(record))

@@ -118,6 +118,7 @@ extension LinkCore {
       let answeredAt = wallTime(now)
       calls[id.call]?.answeredAt = answeredAt
       sendResponse(200, nil, description, on: id, now: now, into: &actions)
+      callAnswered(id, now: now, into: &actions)
     case .answerOffer(let id, let description): sendResponse(200, nil, description, on: id, now: now, into: &actions)
     case .offer(let id, let description): sendReinvite(id, description, now: now, into: &actions)
     case .acknowledge(let id, let description): sendACK(id, description, now: now, into: &actions)

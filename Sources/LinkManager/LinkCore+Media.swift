@@ -52,13 +52,10 @@ extension LinkCore {
       leg.streams[index] = LegStream(id: media, port: port)
     }
     let socket = sockets[leg.path.socket]
-    var plan: MediaSTUNPlan?
-    if case .uplink(let uplink) = socket.side, let server = socket.stun?.currentServer {
-      plan = MediaSTUNPlan(server: server, keepalive: uplinks[uplink].configuration.keepalive)
-      if !leg.isMappingAwaited {
-        withLeg(id) { $0.isMappingAwaited = true }
-        timers.set(.media(id), at: now + Self.mappingPatience)
-      }
+    let plan = mediaPlan(socket.id)
+    if plan != nil, !leg.isMappingAwaited {
+      withLeg(id) { $0.isMappingAwaited = true }
+      timers.set(.media(id), at: now + Self.mappingPatience)
     }
     let bound = (socket.local ?? socket.configured).address
     actions.append(.media(.open(media, local: Endpoint(bound, port: port), stun: plan)))

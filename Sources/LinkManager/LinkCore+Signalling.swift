@@ -37,6 +37,7 @@ extension LinkCore {
         return send(response.serialized(), path, now: now, into: &actions)
       }
     } else {
+      if keepaliveAnswered(message, path, now: now, into: &actions) { return }
       if isForeign && !transactions.awaits(message) { return discard("foreign") }
       counters.responses.count("\(message.status / 100)xx", "in")
       guard message.problem() == nil else { return discard("badResponse") }
@@ -132,7 +133,8 @@ extension LinkCore {
     counters.requests.count(Self.methodLabel(request.method), "out")
     var events: [TransactionEvent] = []
     let id = transactions.send(
-      request, sentBy: sentBy(path), path: path, now: now, random: &random, into: &events)
+      request, sentBy: sentBy(path), offersKeep: offersKeep(owner, path), path: path, now: now, random: &random,
+      into: &events)
     clientOwners[id] = owner
     handle(events, now: now, into: &actions)
     return id
@@ -167,6 +169,7 @@ extension LinkCore {
       trunks[trunk].registration?.keepsOldContacts = isMoving
       trunks[trunk].registration?.responseReceived(response, now: now, random: &random, into: &steps)
       perform(steps, trunk: trunk, now: now, into: &actions)
+      if response.status < 300 { keepNegotiated(trunk, response) }
       if response.status < 300 { learnFlow(ofTrunk: trunk, from: response, now: now, into: &actions) }
       registrationAdvanced(trunk, now: now, into: &actions)
     case .invite(let leg): inviteAnswered(response, id, leg, path, now: now, into: &actions)

@@ -1,5 +1,6 @@
 import CallControl
 import MediaRelay
+import NATDiscovery
 public import NetworkTypes
 import OrderedCollections
 import SIPDialog
@@ -29,8 +30,8 @@ extension LinkCore {
     result.mediaPorts = portLedger.inUse
     result.callTimers = timers.count { timer in
       switch timer {
-      case .stage, .media, .repair: true
-      case .resolve, .targetKeepalive, .bindings, .stopping: false
+      case .stage, .media, .repair, .audio: true
+      case .resolve, .targetKeepalive, .targetSilence, .discovery, .blocked, .bindings, .stopping: false
       }
     }
     return result
@@ -64,6 +65,12 @@ extension LinkCore {
       status.publicAddress = EndpointStatus(ip: mapping.address.description, port: mapping.port)
     }
     status.previousAddresses = uplink.previousAddresses
+    let findings = findings(index)
+    status.natType = findings.natType.rawValue
+    status.mapping = findings.mapping.rawValue
+    status.filtering = findings.filtering.rawValue
+    status.hairpin = findings.hairpin.rawValue
+    status.bindingLifetimeSeconds = findings.bindingLifetime.map(Double.init)
     status.lastChangeAt = uplink.lastChangeAt?.description
     status.keepalives = ports.reduce(0) { $0 + ($1.stun?.sent ?? 0) }
     status.lastError = uplink.lastError

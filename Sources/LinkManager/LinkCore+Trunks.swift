@@ -134,13 +134,14 @@ extension LinkCore {
         }
         trunks[index].unregisteredSince = nil
         trunks[index].lastError = nil
+        trunks[index].watch.isSilent = false
       case .removed: trunks[index].status = trunks[index].configuration.enabled ? .unregistered : .disabled
       case .failed(let code, let sentence, _):
         let state: TrunkStatus.State
         switch trunks[index].registration?.state {
         case .rejected: state = .rejected
         // A provider in trouble has not taken the binding away.
-        case .registered: state = .registered
+        case .registered: state = trunks[index].watch.isSilent ? .unreachable : .registered
         default: state = .unreachable
         }
         trunkFailed(
@@ -162,7 +163,8 @@ extension LinkCore {
     trunks[index].lastError = ErrorStatus(code: code, sentence: sentence)
     if state != .registered { trunks[index].unregisteredSince = trunks[index].unregisteredSince ?? now }
     actions.append(.statusChanged)
-    guard isNew else { return }
+    // Where nothing passes, that is said once and for all.
+    guard isNew, code != "noAnswer" || !isUnproven(trunk: index, now: now) else { return }
     let name = trunks[index].name
     actions.append(.log(.warning, "trunk \(name): \(sentence.escapedForLog())"))
     actions.append(
@@ -189,6 +191,7 @@ extension LinkCore {
     ("providerBusy", "Nothing: it is tried again. If it lasts, ask the provider."),
     ("providerError", "Nothing: it is tried again. If it lasts, ask the provider."),
     ("nameUnknown", "Check registrar and outboundProxy for a misspelling, then the name servers of this machine."),
+    ("providerSilent", "Nothing: it is asked again and again. If it lasts, ask the provider."),
     ("noAnswer", "Check the line; then whether a firewall drops UDP to the provider; then registrar and its port."),
   ]
 
@@ -222,25 +225,17 @@ extension LinkCore {
       uplinks[uplink].configuration.publicAddress == nil, let via = try? response.topVia(),
       let received = via.received.flatMap({ IPAddress($0) }), let port = via.rport
     else { return }
-    trunks[index].flow = Endpoint(received, port: port)
+    flowSeen(Endpoint(received, port: port), trunk: index, now: now, into: &actions)
+  }
+
+  mutating func flowSeen(
+    _ endpoint: Endpoint, trunk index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side,
+      uplinks[uplink].configuration.publicAddress == nil
+    else { return }
+    trunks[index].flow = endpoint
     advanceTrunk(index, now: now, into: &actions)
-  }
-
-  // MARK: The provider's way in
-
-  /// A NAT or firewall whose filtering is not proven to be endpoint-independent lets the provider in only as long as we
-  /// remind it of the provider: line ends (RFC 5626 §3.5.1) go to the target when nothing else went there for a while.
-  mutating func setTargetKeepalive(_ index: Int, now: MonotonicInstant) {
-    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side else { return }
-    timers.set(.targetKeepalive(trunk: index), at: now + uplinks[uplink].configuration.keepalive)
-  }
-
-  mutating func sendTargetKeepalive(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard trunks.indices.contains(index), trunks[index].configuration.enabled, let path = route(ofTrunk: index) else {
-      return
-    }
-    actions.append(.send([13, 10, 13, 10], LinkSocket(path.socket), to: path.remote))
-    setTargetKeepalive(index, now: now)
   }
 
   func addRoute(ofTrunk index: Int, to request: inout SIPMessage) {
@@ -250,6 +245,7 @@ extension LinkCore {
 
   mutating func stopTrunk(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     timers.cancel(.targetKeepalive(trunk: index))
+    timers.cancel(.targetSilence(trunk: index))
     var steps: [RegistrationAction] = []
     trunks[index].registration?.stop(now: now, random: &random, into: &steps)
     perform(steps, trunk: index, now: now, into: &actions)

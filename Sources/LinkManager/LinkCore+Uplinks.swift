@@ -21,7 +21,8 @@ extension LinkCore {
         .answerReceived(message, from: source, now: now, random: &random, into: &stunActions) ?? false
       if isOurs {
         counters.keepalives.count(uplinks[uplink].configuration.name, "answered")
-      } else {
+        uplinkHeard(uplink, now: now, into: &actions)
+      } else if !providerMappingReceived(message, from: source, socket, now: now, into: &actions) {
         discard("unexpectedSTUN")
       }
       perform(stunActions, on: socket.rawValue, now: now, into: &actions)
@@ -34,6 +35,8 @@ extension LinkCore {
       var stunActions: [UplinkPort.Action] = []
       sockets[socket.rawValue].stun?.lineProven(now: now, into: &stunActions)
       perform(stunActions, on: socket.rawValue, now: now, into: &actions)
+      uplinkHeard(uplink, now: now, into: &actions)
+      targetHeard(source, socket, now: now, into: &actions)
     }
     guard !isKeepalive(bytes) else { return }
     let path = SIPPath(socket: socket.rawValue, remote: source)
@@ -58,13 +61,7 @@ extension LinkCore {
           code: "stunServersSilent",
           sentence: "No STUN server answers on uplink \(name); its public address is not watched.")
         actions.append(.log(.warning, "uplink \(name): no STUN server answers; going on with what is known"))
-        actions.append(
-          .verdict(
-            Verdict(
-              at: wallTime(now).description, subject: "uplink \(name)", code: "stunServersSilent",
-              sentence: "No STUN server answers, so the public address of uplink \(name) is not known for sure.",
-              evidence: "\(uplinks[uplink].configuration.stunServers.count) servers asked, none answered within 3 s",
-              nextStep: "Check the line, then stunServers in the configuration, then whether a firewall drops UDP.")))
+        serversSilent(uplink, now: now, into: &actions)
         for trunk in trunks.indices { advanceTrunk(trunk, now: now, into: &actions) }
       case .serversBack:
         uplinks[uplink].lastError = nil
@@ -81,6 +78,7 @@ extension LinkCore {
     if let before {
       counters.addressChanges.count(name)
       uplinks[uplink].lastChangeAt = wallTime(now)
+      rediscover(uplink: uplink, now: now)
       uplinks[uplink].previousAddresses.insert(
         .init(ip: before.address.description, port: before.port, until: wallTime(now).description), at: 0)
       if uplinks[uplink].previousAddresses.count > 16 { uplinks[uplink].previousAddresses.removeLast() }
@@ -102,11 +100,8 @@ extension LinkCore {
   mutating func updateSTUNServers(now: MonotonicInstant, into actions: inout [LinkAction]) {
     for index in sockets.indices {
       guard case .uplink(let uplink) = sockets[index].side, let local = sockets[index].local else { continue }
-      var servers: [Endpoint] = []
-      for server in uplinks[uplink].configuration.stunServers {
-        let address = addresses(of: server).first { $0.isV4 == local.address.isV4 }
-        if let address { servers.append(Endpoint(address, port: server.port ?? 3478)) }
-      }
+      let servers = stunServers(of: uplink, isV4: local.address.isV4)
+      if !servers.isEmpty { serversKnown(uplink: uplink, now: now, into: &actions) }
       var stunActions: [UplinkPort.Action] = []
       sockets[index].stun?.serversChanged(servers, now: now, random: &random, into: &stunActions)
       perform(stunActions, on: index, now: now, into: &actions)

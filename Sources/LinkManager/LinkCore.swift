@@ -184,6 +184,10 @@ public struct LinkCore: Sendable {
     case .repair(let leg): repairTimerFired(leg, now: now, into: &actions)
     case .resolve(let host): if isConfigured(host) { actions.append(.resolve(host)) }
     case .targetKeepalive(let trunk): sendTargetKeepalive(trunk, now: now, into: &actions)
+    case .targetSilence(let trunk): targetSilenceDue(trunk, now: now, into: &actions)
+    case .discovery(let uplink): discoveryDue(uplink, now: now, into: &actions)
+    case .blocked(let uplink): judgeBlocked(uplink, now: now, into: &actions)
+    case .audio(let call): judgeAudio(of: call, now: now, into: &actions)
     case .bindings:
       if location.removeExpired(now: now) { actions.append(.statusChanged) }
       timers.set(.bindings, at: now + .seconds(5))

@@ -15,6 +15,8 @@ public enum LinkInput: Sendable, Equatable {
   case streamClosed(Int)
   case nameResolved(String, [IPAddress])
   case mediaEventReceived(MediaEvent)
+  /// What `discoverNAT` found; `nil` where the shell could not even begin.
+  case natDiscovered(NATFindings?, uplink: Int)
   /// The moment of ``LinkCore/nextDeadline`` has come.
   case timerFired
   case wallTimeChanged(WallTime)
@@ -47,6 +49,8 @@ extension LinkCore {
     case .streamClosed(let connection): streamClosed(connection, now: now, into: &actions)
     case .nameResolved(let host, let addresses): nameResolved(host, addresses, now: now, into: &actions)
     case .mediaEventReceived(let event): mediaEventReceived(event, now: now, into: &actions)
+    case .natDiscovered(let findings, let uplink):
+      natDiscovered(findings, uplink: uplink, now: now, into: &actions)
     case .timerFired: timerFired(now: now, into: &actions)
     case .wallTimeChanged(let wallTime): wallTimeChanged(wallTime, now: now)
     case .reconfigured(let configuration): reconfigure(configuration, now: now, into: &actions)

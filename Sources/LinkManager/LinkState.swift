@@ -34,6 +34,7 @@ struct UplinkState: Sendable {
   var recoveringSince: MonotonicInstant?
   /// When the line was back last.
   var backAt: MonotonicInstant?
+  var nat = NATState()
 }
 
 /// One account at a provider.
@@ -60,6 +61,7 @@ struct TrunkState: Sendable {
   var isRemoved = false
   /// The socket on which it last sent.
   var socket: LinkSocket?
+  var watch = ProviderWatch()
 
   var name: String { configuration.name }
   /// Whether calls may be made over it.
@@ -207,6 +209,12 @@ enum LinkTimer: Hashable, Sendable {
   case repair(LegID)
   case resolve(host: String)
   case targetKeepalive(trunk: Int)
+  /// OPTIONS of ours is sent again, or was in vain.
+  case targetSilence(trunk: Int)
+  case discovery(uplink: Int)
+  case blocked(uplink: Int)
+  /// An answered call's audio is looked at.
+  case audio(call: UInt64)
   case bindings
   case stopping
 }

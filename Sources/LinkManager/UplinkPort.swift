@@ -38,7 +38,8 @@ package struct UplinkPort: Sendable {
   /// How long an answer of a provider shows that the line is up.
   private static let proofLasts = Duration.seconds(60)
 
-  package let keepalive: Duration
+  /// The longest silence; ``setKeepalive(_:now:)`` changes it.
+  package private(set) var keepalive: Duration
   package private(set) var mapping: Endpoint?
   package private(set) var sent: UInt64 = 0
   package private(set) var answered: UInt64 = 0
@@ -78,6 +79,15 @@ package struct UplinkPort: Sendable {
       return
     }
     request(now: now, random: &random, into: &actions)
+  }
+
+  /// The NAT forgets sooner than was thought, or later.
+  package mutating func setKeepalive(_ new: Duration, now: MonotonicInstant) {
+    guard new != keepalive else { return }
+    keepalive = new
+    guard let next = timers.deadline(of: .keepalive) else { return }
+    // What left last left at the old pace: the port shall not be silent for both.
+    timers.set(.keepalive, at: min(next, now + interval))
   }
 
   /// A packet that is no keepalive left the port: the NAT has been reminded.

@@ -17,6 +17,11 @@ public struct LinkHost: SimulatedHost {
   public var isWatched = false
   /// What did not hold, oldest first, at most 20.
   public private(set) var broken: [String] = []
+  /// The discovery that runs; one at a time is all that a link with one uplink asks for, further ones wait.
+  private var discovery: SimulatedDiscovery?
+  private var waitingDiscoveries: [SimulatedDiscovery] = []
+  private var discoveryRandom: RandomSource
+  private let address: IPAddress
 
   public init(
     configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime,
@@ -26,9 +31,13 @@ public struct LinkHost: SimulatedHost {
     let mediaRandom = RandomSource(seed: random.next())
     link = LinkCore(configuration: configuration, random: random, now: now, wallTime: wallTime)
     media = SimulatedMedia(random: mediaRandom, pace: pace)
+    discoveryRandom = RandomSource(seed: random.next())
+    address = configuration.lan.interfaces.first?.address ?? .loopbackV4
   }
 
-  public var nextDeadline: MonotonicInstant? { [link.nextDeadline, media.nextDeadline].compactMap { $0 }.min() }
+  public var nextDeadline: MonotonicInstant? {
+    [link.nextDeadline, media.nextDeadline, discovery?.nextDeadline].compactMap { $0 }.min()
+  }
 
   public mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
     apply(.started, now: now, into: &actions)
@@ -37,6 +46,10 @@ public struct LinkHost: SimulatedHost {
   public mutating func datagramReceived(
     _ bytes: [UInt8], from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [HostAction]
   ) {
+    if SimulatedDiscovery.isDiscovery(socket) {
+      discovery?.datagramReceived(bytes, from: source, on: socket, now: now, into: &actions)
+      return endDiscoveryIfDone(now: now, into: &actions)
+    }
     guard SimulatedMedia.isMedia(socket) else {
       apply(.datagramReceived(bytes, from: source, on: LinkSocket(socket)), now: now, into: &actions)
       return
@@ -52,6 +65,10 @@ public struct LinkHost: SimulatedHost {
       media.timerFired(now: now, into: &actions, events: &events)
       deliver(events, now: now, into: &actions)
     }
+    if let deadline = discovery?.nextDeadline, deadline <= now {
+      discovery?.timerFired(now: now, into: &actions)
+      endDiscoveryIfDone(now: now, into: &actions)
+    }
     if let deadline = link.nextDeadline, deadline <= now { apply(.timerFired, now: now, into: &actions) }
   }
 
@@ -64,6 +81,10 @@ public struct LinkHost: SimulatedHost {
   public mutating func socketOpened(
     _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [HostAction]
   ) {
+    if SimulatedDiscovery.isDiscovery(socket) {
+      discovery?.socketOpened(socket, local: local, now: now, into: &actions)
+      return endDiscoveryIfDone(now: now, into: &actions)
+    }
     guard SimulatedMedia.isMedia(socket) else {
       apply(.socketOpened(LinkSocket(socket), local: local), now: now, into: &actions)
       return
@@ -76,6 +97,10 @@ public struct LinkHost: SimulatedHost {
   public mutating func socketFailed(
     _ socket: Int, reason: String, now: MonotonicInstant, into actions: inout [HostAction]
   ) {
+    if SimulatedDiscovery.isDiscovery(socket) {
+      discovery?.socketFailed(socket, reason: reason, now: now, into: &actions)
+      return endDiscoveryIfDone(now: now, into: &actions)
+    }
     guard SimulatedMedia.isMedia(socket) else {
       actions.append(.log("socket \(socket) could not be opened: \(reason)"))
       return
@@ -102,6 +127,12 @@ public struct LinkHost: SimulatedHost {
         media.apply(command, now: now, into: &actions, events: &events)
         deliver(events, now: now, into: &actions)
       case .resolve(let host): actions.append(.resolve(host))
+      case .discoverNAT(let uplink, let settings):
+        waitingDiscoveries.append(
+          SimulatedDiscovery(
+            uplink: uplink, settings: settings, address: address,
+            random: RandomSource(seed: discoveryRandom.next())))
+        startDiscovery(now: now, into: &actions)
       case .record(let record): records.append(record)
       case .verdict(let verdict): verdicts.append(verdict)
       case .log(let level, let sentence):
@@ -143,5 +174,19 @@ public struct LinkHost: SimulatedHost {
     for event in events {
       apply(.mediaEventReceived(event), now: now, into: &actions)
     }
+  }
+
+  private mutating func startDiscovery(now: MonotonicInstant, into actions: inout [HostAction]) {
+    guard discovery == nil, !waitingDiscoveries.isEmpty else { return }
+    discovery = waitingDiscoveries.removeFirst()
+    discovery?.start(now: now, into: &actions)
+    endDiscoveryIfDone(now: now, into: &actions)
+  }
+
+  private mutating func endDiscoveryIfDone(now: MonotonicInstant, into actions: inout [HostAction]) {
+    guard let ended = discovery, let findings = ended.findings else { return }
+    discovery = nil
+    apply(.natDiscovered(findings, uplink: ended.uplink), now: now, into: &actions)
+    startDiscovery(now: now, into: &actions)
   }
 }

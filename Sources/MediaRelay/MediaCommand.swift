@@ -14,10 +14,17 @@ public struct MediaPortID: Hashable, Sendable, Comparable {
 public struct MediaSTUNPlan: Hashable, Sendable {
   public var server: Endpoint
   public var keepalive: Duration
+  /// Whether a packet goes to the media peer with each keepalive (RFC 6263); not needed where a router lets everybody in.
+  public var keepsPeer: Bool
+  /// Whether the mapping towards the server is kept alive beside whatever else leaves the port, by empty datagrams: where a
+  /// router has another mapping for each destination, traffic elsewhere does not keep this one.
+  public var keepsMapping: Bool
 
-  public init(server: Endpoint, keepalive: Duration) {
+  public init(server: Endpoint, keepalive: Duration, keepsPeer: Bool = true, keepsMapping: Bool = false) {
     self.server = server
     self.keepalive = keepalive
+    self.keepsPeer = keepsPeer
+    self.keepsMapping = keepsMapping
   }
 }
 

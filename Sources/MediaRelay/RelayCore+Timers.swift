@@ -38,6 +38,7 @@ extension RelayCore {
     var next = min(keepaliveDeadline(slot, 0), keepaliveDeadline(slot, 1))
     for index in 0..<2 {
       if let deadline = ports[slot].probes[index].transaction?.nextDeadline { next = min(next, deadline) }
+      if ports[slot].plan?.keepsMapping == true { next = min(next, mappingDeadline(slot, index)) }
     }
     return next
   }
@@ -50,6 +51,11 @@ extension RelayCore {
     let last = max(lanes[2 * slot + index].lastSent, ports[slot].probes[index].lastKeepalive)
     let interval = (ports[slot].plan?.keepalive ?? .seconds(10)) - Self.keepaliveMargin
     return MonotonicInstant(nanoseconds: last) + max(interval, .milliseconds(100))
+  }
+
+  private func mappingDeadline(_ slot: Int, _ index: Int) -> MonotonicInstant {
+    let interval = (ports[slot].plan?.keepalive ?? .seconds(10)) - Self.keepaliveMargin
+    return MonotonicInstant(nanoseconds: ports[slot].probes[index].lastToServer) + max(interval, .milliseconds(100))
   }
 
   private mutating func silenceDue(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
@@ -99,14 +105,20 @@ extension RelayCore {
     if keepaliveDeadline(slot, index) <= now {
       startProbe(slot, index, interval: Self.probeInterval * 5, now, &actions)
       // RFC 6263: what filters by address has to see packets for the media peer too, a STUN server's answers do not count.
-      sendOpening(slot, MediaComponent.allCases[index], now, &actions)
+      if plan.keepsPeer { sendOpening(slot, MediaComponent.allCases[index], now, &actions) }
       return
+    }
+    if plan.keepsMapping, mappingDeadline(slot, index) <= now {
+      // RFC 6263 §4.1: an empty packet, which is no STUN and which nobody answers.
+      actions.append(.send([], ports[slot].id, MediaComponent.allCases[index], to: plan.server))
+      ports[slot].probes[index].lastToServer = now.nanoseconds
     }
     guard let deadline = ports[slot].probes[index].transaction?.nextDeadline, deadline <= now else { return }
     switch ports[slot].probes[index].transaction?.timerFired(now: now) {
     case .send(let request):
       actions.append(.send(request, ports[slot].id, MediaComponent.allCases[index], to: plan.server))
       ports[slot].probes[index].lastKeepalive = now.nanoseconds
+      ports[slot].probes[index].lastToServer = now.nanoseconds
     case .timedOut: ports[slot].probes[index].transaction = nil
     case .some(.none), nil: break
     }
@@ -127,6 +139,7 @@ extension RelayCore {
     actions.append(.send(transaction.request, ports[slot].id, MediaComponent.allCases[index], to: plan.server))
     ports[slot].probes[index].transaction = transaction
     ports[slot].probes[index].lastKeepalive = now.nanoseconds
+    ports[slot].probes[index].lastToServer = now.nanoseconds
   }
 
   /// The packets that open the way in for a peer: an empty RTP packet (RFC 6263 §4.1) and an empty receiver report.

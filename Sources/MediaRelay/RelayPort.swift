@@ -9,6 +9,8 @@ struct RelayPort: Sendable {
     var mapped: Endpoint?
     /// When a keepalive of ours left last.
     var lastKeepalive = Int64.min
+    /// When anything left for the STUN server last.
+    var lastToServer = Int64.min
   }
 
   let id: MediaPortID

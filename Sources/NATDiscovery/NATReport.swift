@@ -1,17 +1,17 @@
 public import NetworkTypes
 
 /// A class of RFC 3489 §5 and §10.1.
-public enum NATType: String, Sendable, Hashable, CaseIterable, Encodable {
+public enum NATType: String, Sendable, Hashable, CaseIterable, Codable {
   case open, fullCone, restrictedCone, portRestrictedCone, symmetric, symmetricFirewall, blocked, unknown
 }
 
 /// What else than the port inside something depends on (RFC 4787 §4.1 and §5, RFC 5780).
-public enum NATDependence: String, Sendable, Hashable, CaseIterable, Encodable {
+public enum NATDependence: String, Sendable, Hashable, CaseIterable, Codable {
   case endpointIndependent, addressDependent, addressAndPortDependent, notChecked
 }
 
 /// Yes, no, or not checked; why not is in ``NATReport/notChecked``.
-public enum NATFinding: String, Sendable, Hashable, CaseIterable, Encodable {
+public enum NATFinding: String, Sendable, Hashable, CaseIterable, Codable {
   case yes, no, notChecked
 
   init(_ value: Bool) { self = value ? .yes : .no }

@@ -34,6 +34,12 @@ public struct TimerTable<Name: Hashable & Sendable>: Sendable {
   /// How many of the timers that are set have such a name.
   @inlinable public func count(where condition: (Name) -> Bool) -> Int { current.keys.count { condition($0) } }
 
+  /// When that timer fires; `nil` where it is not set. It looks at every row.
+  @inlinable public func deadline(of name: Name) -> MonotonicInstant? {
+    guard let order = current[name] else { return nil }
+    return heap.first { $0.order == order }?.deadline
+  }
+
   @inlinable public func isSet(_ name: Name) -> Bool { current[name] != nil }
 
   /// Sets or moves the timer `name`.

@@ -5,12 +5,14 @@ extension TransactionLayer {
   /// Sends a request, not an ACK. The topmost Via is added here: `sentBy` as it shall be written (`203.0.113.5:65002`), a
   /// branch from `random`, and on an unreliable path `;rport` (RFC 3581).
   public mutating func send(
-    _ request: SIPMessage, sentBy: String, path: SIPPath, now: MonotonicInstant, random: inout RandomSource,
+    _ request: SIPMessage, sentBy: String, offersKeep: Bool = false, path: SIPPath, now: MonotonicInstant,
+    random: inout RandomSource,
     into events: inout [TransactionEvent]
   ) -> ClientTransactionID {
     let branch = Self.makeBranch(&random)
     var request = request
-    request.prepend(.via, Self.via(sentBy: sentBy, branch: branch, path: path))
+    let keep = offersKeep && !path.isReliable ? ";keep" : ""
+    request.prepend(.via, Self.via(sentBy: sentBy, branch: branch, path: path) + keep)
     return open(SentRequest(request, path: path), branch: branch, now: now, into: &events)
   }
 

@@ -222,6 +222,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
         resolver.resolve(host) { [self] addresses in
           loop.post { [self] in apply(.nameResolved(host, addresses)) }
         }
+      case .discoverNAT(let uplink, let settings): discoverNAT(uplink, settings)
       case .record(let record): listeners.recorded(record)
       case .verdict(let verdict): listeners.verdict(verdict)
       case .log(let level, let sentence): listeners.logged(level, sentence)

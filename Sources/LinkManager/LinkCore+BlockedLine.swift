@@ -1,0 +1,103 @@
+import NATDiscovery
+import NetworkTypes
+
+/// A line on which nothing answers over UDP: calls are refused, and one verdict says so, until something answers.
+extension LinkCore {
+  /// How long a provider has to answer after the STUN servers were given up.
+  private static let patience = Duration.seconds(5)
+  /// What answered so long ago proves nothing of the line as it is now.
+  private static let proofLasts = Duration.seconds(120)
+
+  /// A discovery found no server that answers.
+  mutating func mayBeBlocked(_ uplink: Int, now: MonotonicInstant) {
+    guard !uplinks[uplink].nat.isBlocked, !timers.isSet(.blocked(uplink: uplink)) else { return }
+    timers.set(.blocked(uplink: uplink), at: now + Self.patience)
+  }
+
+  /// The STUN servers are silent: whether only they are shows when the providers had their time.
+  mutating func serversSilent(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    if isHeard(uplink, now: now) || uplinks[uplink].nat.discoveryBegan == nil {
+      return tellOfSilentServers(uplink, now: now, into: &actions)
+    }
+    mayBeBlocked(uplink, now: now)
+  }
+
+  private func isHeard(_ uplink: Int, now: MonotonicInstant) -> Bool {
+    uplinks[uplink].nat.heardAt.map { now - $0 < Self.proofLasts } ?? false
+  }
+
+  mutating func judgeBlocked(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    let nat = uplinks[uplink].nat
+    if nat.isDiscovering { return timers.set(.blocked(uplink: uplink), at: now + .seconds(1)) }
+    let ports = sockets.filter { $0.side == .uplink(uplink) && $0.stun?.currentServer != nil }
+    guard nat.findings?.natType == .blocked, ports.isEmpty, !isHeard(uplink, now: now) else {
+      if uplinks[uplink].lastError?.code == "stunServersSilent" {
+        tellOfSilentServers(uplink, now: now, into: &actions)
+      }
+      return
+    }
+    guard !nat.isBlocked else { return }
+    uplinks[uplink].nat.isBlocked = true
+    let name = uplinks[uplink].configuration.name
+    let sentence = "Nothing answers over UDP on uplink \(name), so calls are refused until something does."
+    uplinks[uplink].lastError = ErrorStatus(code: "udpBlocked", sentence: sentence)
+    actions.append(.log(.warning, sentence))
+    actions.append(
+      .verdict(
+        Verdict(
+          at: wallTime(now).description, subject: "uplink \(name)", code: "udpBlocked", sentence: sentence,
+          evidence: "neither a STUN server nor a provider answered from any port",
+          nextStep: "Check the line; then whether a firewall drops UDP to the internet, and allow it.")))
+    actions.append(.statusChanged)
+  }
+
+  private mutating func tellOfSilentServers(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    let configuration = uplinks[uplink].configuration
+    actions.append(
+      .verdict(
+        Verdict(
+          at: wallTime(now).description, subject: "uplink \(configuration.name)", code: "stunServersSilent",
+          sentence:
+            "No STUN server answers, so the public address of uplink \(configuration.name) is not known for sure.",
+          evidence: "\(configuration.stunServers.count) servers asked, none answered within 3 s",
+          nextStep: "Check the line, then stunServers in the configuration, then whether a firewall drops UDP.")))
+  }
+
+  /// A datagram of a STUN server that was asked, or of a provider, came in.
+  mutating func uplinkHeard(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    uplinks[uplink].nat.heardAt = now
+    guard uplinks[uplink].nat.isBlocked else { return }
+    uplinks[uplink].nat.isBlocked = false
+    if uplinks[uplink].lastError?.code == "udpBlocked" { uplinks[uplink].lastError = nil }
+    let name = uplinks[uplink].configuration.name
+    actions.append(.log(.notice, "uplink \(name): UDP passes; calls are taken again"))
+    actions.append(.statusChanged)
+    rediscoverUnblocked(uplink: uplink, now: now)
+  }
+
+  // MARK: Refusing
+
+  /// Whether no way for a trunk's audio is proven: nothing at all has answered.
+  func isUnproven(trunk index: Int, now: MonotonicInstant) -> Bool {
+    guard let uplink = uplinkIndex(ofTrunk: index) else { return false }
+    let nat = uplinks[uplink].nat
+    return nat.isBlocked || nat.findings?.natType == .blocked && !isHeard(uplink, now: now)
+  }
+
+  /// Why none of these trunks may carry a call; `nil` where one may.
+  func blockedReason(ofTrunks names: [String], now: MonotonicInstant) -> String? {
+    let indices = trunks.indices.filter { names.contains(trunks[$0].name) && trunks[$0].configuration.enabled }
+    guard !indices.isEmpty, indices.allSatisfy({ isUnproven(trunk: $0, now: now) }) else { return nil }
+    return "UDP is blocked"
+  }
+
+  private func uplinkIndex(ofTrunk index: Int) -> Int? {
+    if let socket = trunks[index].socket {
+      if case .uplink(let uplink) = sockets[socket.rawValue].side { return uplink }
+      return nil
+    }
+    let wanted = trunks[index].configuration.uplinks
+    guard let name = wanted.first else { return uplinks.indices.first }
+    return uplinks.firstIndex { $0.configuration.name == name }
+  }
+}

@@ -1,0 +1,95 @@
+import NATDiscovery
+public import NetworkTypes
+
+/// When it is found out which NAT stands in the way, and what becomes of the findings.
+///
+/// A discovery uses ports of its own, so the port that carries SIP stays as quiet as it is. It runs at the start, and after
+/// a confirmed change of the public address, but not twice within an hour. Some minutes after the start the lifetime of a
+/// binding is measured too, once: that takes as long as the binding lives, and a hundred ports.
+extension LinkCore {
+  /// A changed address is most often the same router's: it is examined again, but not after each of many changes.
+  private static let leastPause = Duration.seconds(3600)
+  /// When the lifetime is measured: after what a start brings with it.
+  private static let lifetimeDelay = Duration.seconds(180)
+  /// A line that let nothing pass and now does is examined again at once, but not more often than this.
+  private static let leastPauseAfterBlock = Duration.seconds(60)
+
+  /// The first server of the uplink is known: the first discovery begins.
+  mutating func serversKnown(uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard uplinks[uplink].nat.discoveryBegan == nil else { return }
+    discover(uplink, withLifetime: false, now: now, into: &actions)
+  }
+
+  /// The public address was confirmed to be another one.
+  mutating func rediscover(uplink: Int, now: MonotonicInstant) {
+    guard let began = uplinks[uplink].nat.discoveryBegan, !timers.isSet(.discovery(uplink: uplink)) else { return }
+    // What changed is still settling.
+    timers.set(.discovery(uplink: uplink), at: max(began + Self.leastPause, now + .seconds(10)))
+  }
+
+  /// Something answers on a line that was found to let nothing pass.
+  mutating func rediscoverUnblocked(uplink: Int, now: MonotonicInstant) {
+    guard let began = uplinks[uplink].nat.discoveryBegan else { return }
+    timers.set(.discovery(uplink: uplink), at: max(began + Self.leastPauseAfterBlock, now + .seconds(1)))
+  }
+
+  mutating func discoveryDue(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    let nat = uplinks[uplink].nat
+    let measures =
+      uplinks[uplink].configuration.measuresLifetime && !nat.isLifetimeSettled && nat.findings?.natType != .blocked
+    discover(uplink, withLifetime: measures, now: now, into: &actions)
+  }
+
+  private mutating func discover(
+    _ uplink: Int, withLifetime: Bool, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let configuration = uplinks[uplink].configuration
+    guard configuration.discoversNAT, configuration.publicAddress == nil, !isStopping,
+      !uplinks[uplink].nat.isDiscovering
+    else { return }
+    for socket in sockets where socket.side == .uplink(uplink) {
+      guard let local = socket.local else { continue }
+      let servers = stunServers(of: uplink, isV4: local.address.isV4)
+      guard !servers.isEmpty else { continue }
+      uplinks[uplink].nat.isDiscovering = true
+      uplinks[uplink].nat.isMeasuring = withLifetime
+      uplinks[uplink].nat.discoveryBegan = now
+      uplinks[uplink].nat.isV4 = local.address.isV4
+      let settings = DiscoverySettings(
+        servers: servers, local: Endpoint(local.address, port: 0), measuresLifetime: withLifetime)
+      return actions.append(.discoverNAT(uplink: uplink, settings))
+    }
+  }
+
+  /// The addresses of an uplink's servers, in their order.
+  func stunServers(of uplink: Int, isV4: Bool) -> [Endpoint] {
+    uplinks[uplink].configuration.stunServers.compactMap { server in
+      addresses(of: server).first { $0.isV4 == isV4 }.map { Endpoint($0, port: server.port ?? 3478) }
+    }
+  }
+
+  /// What `discoverNAT` found; `nil` where the shell could not even begin.
+  public mutating func natDiscovered(
+    _ findings: NATFindings?, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard uplinks.indices.contains(uplink), uplinks[uplink].nat.isDiscovering else { return }
+    uplinks[uplink].nat.isDiscovering = false
+    guard var findings else { return }
+    let before = uplinks[uplink].nat.findings
+    if findings.bindingLifetime == nil, findings.natType == before?.natType {
+      findings.bindingLifetime = before?.bindingLifetime
+      findings.bindingLifetimeIsAtLeast = before?.bindingLifetimeIsAtLeast ?? false
+    }
+    uplinks[uplink].nat.findings = findings
+    if findings.natType == .blocked {
+      mayBeBlocked(uplink, now: now)
+    } else if uplinks[uplink].nat.isMeasuring {
+      uplinks[uplink].nat.isLifetimeSettled = true
+    } else if uplinks[uplink].configuration.measuresLifetime, !uplinks[uplink].nat.isLifetimeSettled {
+      timers.set(.discovery(uplink: uplink), at: now + Self.lifetimeDelay)
+    }
+    actions.append(.statusChanged)
+    guard findings != before else { return }
+    findingsChanged(uplink, now: now, into: &actions)
+  }
+}
