@@ -16,7 +16,7 @@ def run(lab_arguments, long):
         daemon = Daemon(lab, configuration())
         daemon.wait_registered()
         link = lab.capture()
-        time.sleep(2)               # what belongs to the start has passed
+        time.sleep(8)               # what belongs to the start has passed, the discovery from spare ports too
 
         began = time.time()
         time.sleep(silence)
