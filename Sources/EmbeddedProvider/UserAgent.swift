@@ -38,9 +38,9 @@ struct UserAgent: Sendable {
   var nextDeadline: MonotonicInstant? { [timers.nextDeadline, layer.nextDeadline].compactMap { $0 }.min() }
   var callIDs: [AgentCallID] { Array(calls.keys) }
   /// Media ports in use, and transactions that are not over: zero some time after the last call. OPTIONS that come again
-  /// and again, and were answered, are not counted.
+  /// and again are not counted.
   var portsInUse: Int { ledger.inUse }
-  var transactionCount: Int { layer.clientCount + layer.serverCount - layer.answeredOptionsCount }
+  var transactionCount: Int { layer.clientCount + layer.serverCount - layer.optionsCount }
 
   // MARK: Inputs
 

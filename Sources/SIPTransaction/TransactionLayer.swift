@@ -41,11 +41,9 @@ public struct TransactionLayer: Sendable {
   public var clientCount: Int { clients.count }
   /// How many requests of others are not yet forgotten.
   public var serverCount: Int { servers.count }
-  /// How many of those are answered OPTIONS outside a dialog, with which others ask for a sign of life.
-  public var answeredOptionsCount: Int {
-    servers.count {
-      $0.value.taken.message.method == .options && $0.value.taken.message.toTag == nil && !isPending($0.key)
-    }
+  /// How many of those are OPTIONS outside a dialog, with which others ask for a sign of life.
+  public var optionsCount: Int {
+    servers.values.count { $0.taken.message.method == .options && $0.taken.message.toTag == nil }
   }
   /// How many timers are set.
   public var timerCount: Int { timers.count }
