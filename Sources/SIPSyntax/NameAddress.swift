@@ -8,7 +8,7 @@ public struct NameAddressView: Sendable, Equatable {
   public let isBracketed: Bool
   /// The header field's own parameters, from the first semicolon on.
   public let parameters: Range<Int>
-  /// The value of `;tag=`.
+  /// The value of the first `;tag=`; empty where it stands there without one.
   public private(set) var tag: Range<Int>?
 
   /// Reads the value that fills `range`. The URI is only delimited; ``SIPURIView`` reads it.
@@ -59,7 +59,8 @@ public struct NameAddressView: Sendable, Equatable {
     parameters = position..<end
     while position < end {
       let parameter = try ParameterView.next(bytes, &position, end)
-      if tag == nil, let value = parameter.value, Grammar.packed(bytes, parameter.name) == 0x74_6167 { tag = value }
+      guard tag == nil, Grammar.packed(bytes, parameter.name) == 0x74_6167 else { continue }
+      tag = parameter.value ?? parameter.name.upperBound..<parameter.name.upperBound
     }
   }
 }
@@ -91,7 +92,7 @@ public struct NameAddress: Hashable, Sendable {
     }
   }
 
-  /// The `tag` parameter; setting `nil` removes it.
+  /// The `tag` parameter, empty where it stands there without a value; setting `nil` removes it.
   public var tag: String? {
     get { parameters["tag"] }
     set { if let newValue { parameters.set("tag", newValue) } else { parameters.remove("tag") } }

@@ -179,4 +179,14 @@ import Testing
     #expect(
       Outcome(wire(register.replacing("Max-Forwards: 70", with: "Contact: *\nContact: <sip:a@b>"))) == .refused(400))
   }
+
+  @Test(
+    "The first tag is the tag, by view and by value, also where it has no value",
+    arguments: [(";tag", ""), (";tag;tag=x", ""), (";tag=a;tag=b", "a"), (";TAG = \"q\"", "q"), (";stag=1", nil)]
+      as [(String, String?)])
+  func tags(parameters: String, tag: String?) throws {
+    let message = try parsed(Self.invite.replacing(";tag=k73h", with: parameters))
+    #expect(message.fromTag == tag)
+    #expect(try message.from().tag == tag)
+  }
 }
