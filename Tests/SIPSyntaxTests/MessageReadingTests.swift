@@ -185,7 +185,7 @@ import Testing
     arguments: [(";tag", ""), (";tag;tag=x", ""), (";tag=a;tag=b", "a"), (";TAG = \"q\"", "q"), (";stag=1", nil)]
       as [(String, String?)])
   func tags(parameters: String, tag: String?) throws {
-    let message = try parsed(Self.invite.replacing(";tag=k73h", with: parameters))
+    let message = try parsed(MessageReadingTests.invite.replacing(";tag=k73h", with: parameters))
     #expect(message.fromTag == tag)
     #expect(try message.from().tag == tag)
   }
