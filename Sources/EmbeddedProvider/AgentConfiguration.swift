@@ -17,8 +17,12 @@ struct AgentConfiguration: Sendable {
   var mediaBase: UInt32
   /// Media goes to where media comes from, rather than to where the SDP says.
   var latchesMedia: Bool
+  /// It does so once, and again only after a re-INVITE.
+  var latchesOnce = false
   /// Requests within a dialog go to where the other side's packets come from, rather than to its Contact.
   var followsSource: Bool
+  /// The owner sees re-INVITEs first, and hands back those that it lets in.
+  var asksAboutOffers = false
   var userAgent: String
   var mostCalls = 200
 

@@ -48,7 +48,11 @@ struct AgentSession: Sendable {
     return answer.serialized()
   }
 
-  func peer(latching: Bool) -> MediaPeer { MediaPeer(rtp: remote, rtcp: remoteRTCP, latching: latching) }
+  func peer(latching: Bool, once: Bool) -> MediaPeer {
+    var peer = MediaPeer(rtp: remote, rtcp: remoteRTCP, latching: latching)
+    peer.latchesOnce = once
+    return peer
+  }
 
   private mutating func take(_ description: SessionDescription, _ index: Int, _ payloadType: UInt8) {
     self.payloadType = payloadType

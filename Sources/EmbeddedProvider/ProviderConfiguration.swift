@@ -15,6 +15,8 @@ public struct ProviderQuirks: Sendable, Hashable {
   /// Whether media and in-dialog requests go to where packets come from (a session border controller), or to what SDP
   /// and Contact say (a plain proxy).
   public var latching = true
+  /// Whether a far end that latches does so once, and again only after a re-INVITE.
+  public var latchesOnce = false
   public var wrongPassword = WrongPassword.challenge
   /// The lifetime granted whatever was asked for, seconds; `nil` grants what was asked for, up to `maxExpires`.
   public var grantedExpires: Int?
@@ -25,6 +27,8 @@ public struct ProviderQuirks: Sendable, Hashable {
   public var rewritesContacts = false
   /// Whether a new contact replaces all others of its account.
   public var singleBinding = false
+  /// Contacts of other devices that the 200 to REGISTER lists too, as they stand in the header field.
+  public var foreignContacts: [String] = []
   /// Every so many good credentials are told that their nonce is stale.
   public var staleNonceEvery: Int?
   public var ignoresRegister = false
@@ -34,6 +38,12 @@ public struct ProviderQuirks: Sendable, Hashable {
   public var retryAfter: Int?
   /// Whether INVITEs are challenged; without it whoever is registered from that address may call.
   public var challengesInvites = true
+  /// Whether re-INVITEs are challenged.
+  public var challengesReinvites = false
+  /// Whether a re-INVITE from an address that nobody is registered from is refused with 403.
+  public var knowsRegisteredOnly = false
+  /// What the next re-INVITEs are answered with, in order; 0 stands for no answer. Further ones are treated as usual.
+  public var reinviteAnswers: [Int] = []
   /// Whether inbound INVITEs have the number called in the request URI instead of the contact's own user part; the To
   /// header has it in either case.
   public var numberInRequestURI = false
@@ -106,6 +116,7 @@ public struct ProviderConfiguration: Sendable {
     return AgentConfiguration(
       socket: socket, bind: bind, advertised: advertised, mediaBind: bind.address,
       mediaAdvertised: advertised.address, mediaPorts: mediaPorts, mediaBase: mediaBase,
-      latchesMedia: quirks.latching, followsSource: quirks.latching, userAgent: "Trunkline provider")
+      latchesMedia: quirks.latching, latchesOnce: quirks.latchesOnce, followsSource: quirks.latching,
+      asksAboutOffers: true, userAgent: "Trunkline provider")
   }
 }

@@ -1,6 +1,7 @@
 import CallControl
 public import MediaRelay
 public import NetworkTypes
+import SDP
 import SIPSyntax
 import SIPTransaction
 
@@ -112,6 +113,15 @@ public struct ProviderCore: Sendable {
     handle(notices, now: now, into: &actions)
   }
 
+  /// Holds the account's side of a call that is up, or takes it back, as the far end would.
+  public mutating func setHold(
+    _ id: AgentCallID, _ isHeld: Bool, now: MonotonicInstant, into actions: inout [ProviderAction]
+  ) {
+    var notices: [AgentNotice] = []
+    agent.reinvite(id, direction: isHeld ? .sendonly : .sendrecv, now: now, into: &notices)
+    handle(notices, now: now, into: &actions)
+  }
+
   /// Changes what the provider does from now on; accounts, quirks of registration and far ends. Media and signalling
   /// ports stay as they are.
   public mutating func reconfigure(_ body: (inout ProviderConfiguration) -> Void) {
@@ -163,6 +173,13 @@ public struct ProviderCore: Sendable {
       var events: [ProviderEvent] = []
       response = registrar.register(request, path: path, now: now, into: &events)
       actions += events.map { .event($0) }
+    case .invite where request.toTag != nil:
+      guard let answer = offerAnswer(request, path, now: now) else {
+        var notices: [AgentNotice] = []
+        agent.takeOffer(id, request, now: now, into: &notices)
+        return handle(notices, now: now, into: &actions)
+      }
+      response = answer.status < 200 ? nil : answer
     case .invite:
       switch registrar.authenticate(request, path: path, now: now) {
       case .answer(let refusal): response = refusal
@@ -183,6 +200,22 @@ public struct ProviderCore: Sendable {
     var notices: [AgentNotice] = []
     agent.respond(id, response, now: now, into: &notices)
     handle(notices, now: now, into: &actions)
+  }
+
+  /// What a re-INVITE is answered with by a quirk, 100 standing for silence; `nil` where it is let in.
+  private mutating func offerAnswer(
+    _ request: SIPMessage, _ path: SIPPath, now: MonotonicInstant
+  ) -> SIPMessage? {
+    let quirks = configuration.quirks
+    if quirks.knowsRegisteredOnly, !registrar.isRegistered(from: path, now: now) {
+      return SIPMessage(responding: request, status: 403)
+    }
+    if quirks.challengesReinvites, case .answer(let challenge) = registrar.authenticate(request, path: path, now: now) {
+      return challenge
+    }
+    guard let status = quirks.reinviteAnswers.first else { return nil }
+    configuration.quirks.reinviteAnswers.removeFirst()
+    return SIPMessage(responding: request, status: status)
   }
 
   private mutating func inviteReceived(

@@ -13,6 +13,8 @@ struct ProviderRegistrar: Sendable {
     var path: SIPPath
     var callID: String
     var sequence: UInt32
+    /// As the device wrote it (RFC 5626 §4.1).
+    var instance: String?
     var expiresAt: MonotonicInstant
   }
 
@@ -37,6 +39,13 @@ struct ProviderRegistrar: Sendable {
 
   func bindings(of username: String, now: MonotonicInstant) -> [Binding] {
     (users[username] ?? []).filter { $0.expiresAt > now }
+  }
+
+  /// Whether anybody is registered from there.
+  func isRegistered(from path: SIPPath, now: MonotonicInstant) -> Bool {
+    configuration.accounts.contains { account in
+      bindings(of: account.username, now: now).contains { $0.path.remote == path.remote }
+    }
   }
 
   func account(number: String) -> ProviderAccount? {
@@ -167,7 +176,9 @@ struct ProviderRegistrar: Sendable {
       if quirks.singleBinding { bindings = [] }
       let granted = quirks.grantedExpires ?? min(asked, quirks.maxExpires)
       bindings.insert(
-        Binding(uri: uri, path: path, callID: callID, sequence: sequence, expiresAt: now + .seconds(granted)), at: 0)
+        Binding(
+          uri: uri, path: path, callID: callID, sequence: sequence, instance: Self.instance(of: contact),
+          expiresAt: now + .seconds(granted)), at: 0)
       events.append(
         .registered(
           username: account.username, contact: "\(uri)", from: path.remote, expires: granted))
@@ -176,9 +187,19 @@ struct ProviderRegistrar: Sendable {
     var response = SIPMessage(responding: request, status: 200)
     for binding in bindings.prefix(Self.mostBindings) {
       let left = max(0, (binding.expiresAt - now).nanoseconds / 1_000_000_000)
-      response.add(.contact, "<\(binding.uri)>;expires=\(left)")
+      let instance = binding.instance.map { ";+sip.instance=\"\($0)\"" } ?? ""
+      response.add(.contact, "<\(binding.uri)>;expires=\(left)\(instance)")
     }
+    for contact in quirks.foreignContacts { response.add(.contact, contact) }
     return response
+  }
+
+  /// A device's own name of its instance, where it is one that can be written back as it is.
+  private static func instance(of contact: NameAddress) -> String? {
+    contact.parameters["+sip.instance"].flatMap { text in
+      text.utf8.count <= 100 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "<>:-".contains($0)) }
+        ? text : nil
+    }
   }
 
   private static func rewritten(_ uri: SIPURI, _ source: Endpoint) -> SIPURI {

@@ -243,7 +243,8 @@ extension UserAgent {
     notices.append(
       .media(
         .setPeer(
-          call.media, call.session.peer(latching: configuration.latchesMedia), openingPayloadType: type)))
+          call.media, call.session.peer(latching: configuration.latchesMedia, once: configuration.latchesOnce),
+          openingPayloadType: type)))
     let source: MediaSource?
     switch call.plan.script.sound {
     case .silence: source = .silence
@@ -266,7 +267,7 @@ extension UserAgent {
     guard let id = calls.values.first(where: { $0.dialog?.matches(request) ?? false })?.id, var call = calls[id],
       var dialog = call.dialog
     else {
-      return respond(server, SIPMessage(responding: request, status: 481), now: now, into: &notices)
+      return respond(server, earlyAnswer(request), now: now, into: &notices)
     }
     switch dialog.requestReceived(request) {
     case .inOrder: break
@@ -287,9 +288,28 @@ extension UserAgent {
     case .invite where call.pendingReinvite != nil:
       // RFC 3261 §14.2: both sides offer at once.
       respond(server, SIPMessage(responding: request, status: 491), now: now, into: &notices)
+    case .invite where configuration.asksAboutOffers: notices.append(.request(server, request, path))
     case .invite, .update: offerReceived(id, server, request, now: now, into: &notices)
     default: notices.append(.request(server, request, path))
     }
+  }
+
+  /// An UPDATE from where our INVITE rings (RFC 3311 §5.1) is taken note of; any other request here is in no dialog of ours.
+  private func earlyAnswer(_ request: SIPMessage) -> SIPMessage {
+    let rings = calls.values.contains { call in
+      call.state == .calling && call.invite.callID == request.callID && call.localTag == request.toTag
+    }
+    var response = SIPMessage(responding: request, status: rings && request.method == .update ? 200 : 481)
+    if response.status == 200 { setOwnFields(&response, user: nil) }
+    return response
+  }
+
+  /// A re-INVITE that the owner was shown and lets in.
+  mutating func takeOffer(
+    _ server: ServerTransactionID, _ request: SIPMessage, now: MonotonicInstant, into notices: inout [AgentNotice]
+  ) {
+    guard let id = calls.values.first(where: { $0.dialog?.matches(request) ?? false })?.id else { return }
+    offerReceived(id, server, request, now: now, into: &notices)
   }
 
   /// A re-INVITE or UPDATE.

@@ -9,8 +9,8 @@ package struct CallRepair: Sendable, Equatable {
   package enum State: Sendable, Equatable {
     /// For the media ports' mappings, the trunk's registration, and the dialog's turn.
     case waiting
-    /// The request is out.
-    case offering
+    /// The request is out; no final response until then counts as none at all.
+    case offering(until: MonotonicInstant)
     /// The provider said "later", or nothing.
     case backingOff(until: MonotonicInstant)
     /// The provider refused the new description, and the dialog stands as it was (RFC 3261 §14.1): whether its packets
@@ -38,6 +38,8 @@ package struct CallRepair: Sendable, Equatable {
   package static let waitingLimit = Duration.seconds(180)
   /// How long a refused call is given to show that it is heard.
   package static let watchTime = Duration.seconds(3)
+  /// How long one request waits for its final response.
+  package static let answerTime = Duration.seconds(32)
   private static let firstBackOff = Duration.milliseconds(500)
   private static let longestBackOff = Duration.seconds(8)
 
@@ -60,14 +62,17 @@ package struct CallRepair: Sendable, Equatable {
   /// Whether anything was tried since the change.
   package var hasOffered: Bool { offeredAt != nil }
 
-  package init(now: MonotonicInstant) { startedAt = now }
+  /// - Parameter delay: nothing is sent before it is over.
+  package init(now: MonotonicInstant, delay: Duration = .zero) {
+    startedAt = now
+    if delay > .zero { state = .backingOff(until: now + delay) }
+  }
 
   /// When ``timerFired(now:)`` wants to be called.
   package var nextDeadline: MonotonicInstant? {
     switch state {
     case .waiting: startedAt + Self.waitingLimit
-    case .offering: nil
-    case .backingOff(let until), .watching(_, _, let until): until
+    case .offering(let until), .backingOff(let until), .watching(_, _, let until): until
     }
   }
 
@@ -78,9 +83,6 @@ package struct CallRepair: Sendable, Equatable {
     case .backingOff, .watching: false
     }
   }
-
-  /// The address is another one again, or the line was gone and is back: whatever was out is void.
-  package mutating func restarted(now: MonotonicInstant) { self = CallRepair(now: now) }
 
   /// Whether a request may leave now, as far as earlier ones say.
   package func mayOffer(now: MonotonicInstant) -> Bool {
@@ -99,7 +101,7 @@ package struct CallRepair: Sendable, Equatable {
   package mutating func offered(now: MonotonicInstant) {
     offeredAt = offeredAt ?? now
     attempts += 1
-    state = .offering
+    state = .offering(until: now + Self.answerTime)
   }
 
   /// - Parameters:

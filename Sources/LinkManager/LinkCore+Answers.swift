@@ -107,7 +107,7 @@ extension LinkCore {
     bye.set(.userAgent, Self.product)
     let trunk = trunks.firstIndex { $0.targets.contains { $0.address == path.remote.address } }
     let digest = trunk.flatMap { digestSession(.trunk($0)) }
-    sendRequest(bye, path, owner: .bye(bye, path, digest), now: now, into: &actions)
+    sendFarewell(Farewell(request: bye, path: path, digest: digest), now: now, into: &actions)
   }
 
   // MARK: Responses to the far side's INVITE
@@ -123,7 +123,10 @@ extension LinkCore {
     response.set(.contact, contact(of: leg))
     if status >= 200 {
       response.set(.allow, Self.allow)
-      withLeg(id) { $0.isAnswerSent = true }
+      withLeg(id) {
+        $0.isAnswerSent = true
+        $0.answerSentAt = now
+      }
     }
     attach(description, to: &response, on: id)
     if status < 200 { withLeg(id) { $0.lastProgress = (status, reason ?? "", description) } }

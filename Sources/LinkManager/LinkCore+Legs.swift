@@ -169,8 +169,7 @@ extension LinkCore {
     request.set(.userAgent, Self.product)
     var digest = leg.digest
     digest?.authorize(&request, random: &random)
-    let path = path(of: leg)
-    sendRequest(request, path, owner: .bye(request, path, digest), now: now, into: &actions)
+    sendFarewell(Farewell(request: request, path: path(of: leg), digest: digest), now: now, into: &actions)
   }
 
   /// The dialog is over: what the leg held is given back.

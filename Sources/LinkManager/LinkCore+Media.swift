@@ -193,7 +193,11 @@ extension LinkCore {
         leg.streams[index]?.rtcp = rtcp
       }
       runDeferred(id, now: now, into: &actions)
-      advanceRepair(id, now: now, into: &actions)
+      if leg(id)?.repair == nil {
+        portMapped(id, index, now: now, into: &actions)
+      } else {
+        advanceRepair(id, now: now, into: &actions)
+      }
     case .counted(let media, let new):
       guard let (id, index) = stream(media), let old = leg(id)?.streams[index]?.counters else { return }
       counters.rtpPackets.count("in", by: new.packetsIn &- old.packetsIn)
@@ -202,10 +206,7 @@ extension LinkCore {
       withLeg(id) { $0.streams[index]?.counters = new }
     case .silent(let media):
       guard let (id, _) = stream(media), let leg = leg(id) else { return }
-      let socket = leg.path.socket
-      var steps: [UplinkPort.Action] = []
-      sockets[socket].stun?.suspected(now: now, random: &random, into: &steps)
-      perform(steps, on: socket, now: now, into: &actions)
+      suspect(leg.path.socket, now: now, into: &actions)
     case .heard(let media, let gap): audioHeard(media, gap, now: now, into: &actions)
     case .latched, .recorded: return
     }

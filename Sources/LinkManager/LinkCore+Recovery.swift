@@ -21,6 +21,23 @@ extension LinkCore {
     for id in legs(ofUplink: uplink) where leg(id)?.repair != nil {
       advanceRepair(id, now: now, into: &actions)
     }
+    sendFarewells(ofUplink: uplink, now: now, into: &actions)
+  }
+
+  /// What the transaction layer sends by its timers has gone unanswered so far: the line is looked at.
+  mutating func suspectUnanswered(
+    _ events: [TransactionEvent], now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    for event in events {
+      guard case .send(_, let path) = event, case .uplink = sockets[path.socket].side else { continue }
+      suspect(path.socket, now: now, into: &actions)
+    }
+  }
+
+  mutating func suspect(_ socket: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    var steps: [UplinkPort.Action] = []
+    sockets[socket].stun?.suspected(now: now, random: &random, into: &steps)
+    perform(steps, on: socket, now: now, into: &actions)
   }
 
   func isTrunk(_ index: Int, on uplink: Int) -> Bool {

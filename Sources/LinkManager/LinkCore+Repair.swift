@@ -87,6 +87,33 @@ extension LinkCore {
     if isProbed { timers.set(.media(id), at: now + Self.mappingPatience) }
   }
 
+  /// A port's mapping is known, or known to be another one, while the leg is at rest. Where the far side was told something
+  /// else it is told anew; not too often, since there are NATs that never give the same mapping twice.
+  mutating func portMapped(
+    _ id: LegID, _ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let leg = leg(id), case .trunk = leg.side, leg.isConfirmed, let rtp = leg.streams[index]?.rtp,
+      let told = leg.sentDescription, told.media.indices.contains(index), !told.media[index].isRefused,
+      let place = told.rtpEndpoint(index), place != rtp
+    else { return }
+    let socket = leg.path.socket
+    if rtp.address != advertised(LinkSocket(socket), towards: leg.path.remote.address).address {
+      // The whole line has another address, most likely: signalling's own port is asked at once.
+      suspect(socket, now: now, into: &actions)
+    }
+    guard self.leg(id)?.repair == nil, leg.portMovedAt.map({ now - $0 >= Self.portMoveInterval }) ?? true else {
+      return
+    }
+    withLeg(id) {
+      $0.portMovedAt = now
+      $0.repair = CallRepair(now: now, delay: Self.portMoveDelay)
+    }
+    setRepairTimer(id)
+  }
+
+  private static let portMoveInterval = Duration.seconds(10)
+  private static let portMoveDelay = Duration.milliseconds(300)
+
   // MARK: What was out when the address changed
 
   /// Our re-INVITE that has no final response: it is sent again with the new addresses, under a higher number.
@@ -97,6 +124,10 @@ extension LinkCore {
       leg.clientTransaction = nil
       // That of the other leg is still owed to it; our own is made anew.
       if case .reinvite? = owner { leg.isOfferWithdrawn = true }
+      if leg.lastInvite?.body.isEmpty == false, !leg.openSequences.contains(leg.clientSequence) {
+        leg.openSequences.append(leg.clientSequence)
+        if leg.openSequences.count > 8 { leg.openSequences.removeFirst() }
+      }
     }
     var events: [TransactionEvent] = []
     transactions.abandon(transaction, cancels: false, now: now, into: &events)
@@ -129,6 +160,19 @@ extension LinkCore {
     handle(events, now: now, into: &actions)
   }
 
+  /// Re-INVITEs that were withdrawn may have been accepted, by a 2xx that went to the old address and is repeated there
+  /// until the far side ends the call for want of an ACK. All that an ACK needs is known without it.
+  private mutating func acknowledgeBlindly(_ leg: Leg, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let dialog = leg.dialog else { return }
+    let path = path(of: leg)
+    for sequence in leg.openSequences {
+      var events: [TransactionEvent] = []
+      transactions.sendACK(
+        dialog.makeACK(for: sequence), sentBy: sentBy(path), path: path, random: &random, into: &events)
+      handle(events, now: now, into: &actions)
+    }
+  }
+
   // MARK: When the way is clear
 
   /// Takes the repair of a leg as far as it gets now. Called whenever something happened that it may have waited for.
@@ -146,7 +190,9 @@ extension LinkCore {
   /// Whether the provider knows our present contact, or needs no registration, or will not have one.
   func isKnown(_ trunk: Int, now: MonotonicInstant) -> Bool {
     guard trunks[trunk].configuration.register, let registration = trunks[trunk].registration else { return true }
-    return registration.state == .rejected || registration.boundContact(now: now) == trunks[trunk].contact
+    if registration.state == .rejected { return true }
+    guard let path = route(ofTrunk: trunk) else { return false }
+    return registration.boundContact(now: now) == contact(ofTrunk: trunk, path)
   }
 
   /// A trunk's registration went on: its calls follow.
@@ -155,6 +201,7 @@ extension LinkCore {
     releaseOldContacts(now: now, into: &actions)
     if let socket = trunks[trunk].socket, case .uplink(let uplink) = sockets[socket.rawValue].side {
       updateRecovery(uplink, now: now, into: &actions)
+      sendFarewells(ofUplink: uplink, now: now, into: &actions)
     }
   }
 
@@ -185,6 +232,7 @@ extension LinkCore {
       $0.sessionVersion += 1
     }
     setRepairTimer(id)
+    acknowledgeBlindly(leg, now: now, into: &actions)
     var request = dialog.makeRequest(.invite)
     request.set(.contact, contact(of: leg))
     request.set(.allow, Self.allow)
@@ -270,7 +318,12 @@ extension LinkCore {
   /// The leg is where it should be.
   mutating func finishRepair(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let leg = leg(id), leg.repair != nil else { return }
-    withLeg(id) { $0.repair = nil }
+    // Once more, for one that the first of these did not reach.
+    acknowledgeBlindly(leg, now: now, into: &actions)
+    withLeg(id) {
+      $0.repair = nil
+      $0.openSequences = []
+    }
     timers.cancel(.repair(id))
     actions.append(.log(.info, "call \(name(id)) has moved"))
     runHeldOffer(id, now: now, into: &actions)
@@ -304,6 +357,11 @@ extension LinkCore {
       return finishRepair(id, now: now, into: &actions)
     }
     let isWaited = leg.isConfirmed || leg.isRedialing
+    if case .offering = repair.state {
+      // A provisional response, or none, and then nothing.
+      withdrawOffer(id, now: now, into: &actions)
+      return moveEnded(id, 408, now: now, into: &actions)
+    }
     if repair.isOverdue(now: now), !isWaited || sockets[leg.path.socket].stun?.lostSince != nil {
       // Still ringing, or the line is gone again: there is nothing that could be late.
       startRepair(id, now: now)

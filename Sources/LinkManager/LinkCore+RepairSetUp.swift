@@ -49,10 +49,7 @@ extension LinkCore {
       // A re-INVITE of theirs is in the telephone's hands. An INVITE that rings is told where we are; the answer will say
       // so too, and nothing more is to be done.
       guard leg.pendingInvite == nil else { return }
-      if let progress = leg.lastProgress {
-        sendResponse(progress.status, progress.reason, progress.description, on: id, now: now, into: &actions)
-      }
-      return finishRepair(id, now: now, into: &actions)
+      return advanceRinging(leg, now: now, into: &actions)
     }
     guard let renewedAt = leg.answerRenewedAt else { return renewAnswer(leg, now: now, into: &actions) }
     guard now >= renewedAt + Self.ackPatience, case .trunk(let trunk) = leg.side, isKnown(trunk, now: now),
@@ -62,6 +59,38 @@ extension LinkCore {
     // answer is repeated. A re-INVITE finds out (RFC 3261 §14.1 would wait for the ACK).
     withLeg(id) { $0.isConfirmed = true }
     if let leg = self.leg(id) { sendMove(leg, now: now, into: &actions) }
+  }
+
+  /// A call of the far side rings: its provisional response is repeated with the new addresses, and where the far side
+  /// takes UPDATE, it is told our new Contact within the early dialog (RFC 3311). An offer may not go with it, since none
+  /// was answered reliably before (§5.1).
+  private mutating func advanceRinging(_ leg: Leg, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    let id = leg.id
+    guard let progress = leg.lastProgress else { return finishRepair(id, now: now, into: &actions) }
+    if leg.answerRenewedAt == nil {
+      withLeg(id) { $0.answerRenewedAt = now }
+      sendResponse(progress.status, progress.reason, progress.description, on: id, now: now, into: &actions)
+    }
+    guard case .trunk(let trunk) = leg.side, isKnown(trunk, now: now) else { return }
+    let takesUpdate = leg.invite?.values(.allow).contains { $0.split(separator: ",").contains { Self.isUpdate($0) } }
+    if takesUpdate == true, var dialog = leg.dialog {
+      var request = dialog.makeRequest(.update)
+      request.set(.contact, contact(of: leg))
+      request.set(.userAgent, Self.product)
+      withLeg(id) { $0.dialog = dialog }
+      sendRequest(request, path(of: leg), owner: .update(id), now: now, into: &actions)
+    }
+    finishRepair(id, now: now, into: &actions)
+  }
+
+  private static func isUpdate(_ method: Substring) -> Bool { method.filter { $0 != " " } == "UPDATE" }
+
+  /// The caller's answer to an UPDATE while its call rings; the call is over where it does not know it any more.
+  mutating func updateAnswered(
+    _ response: SIPMessage, _ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard response.status == 481, let leg = leg(id), !leg.isEnded, !leg.isConfirmed, !leg.isAnswerSent else { return }
+    legEvent(.cancelled, on: id, now: now, into: &actions)
   }
 
   /// Our 2xx once more, with the new addresses: for a far side that never got the first.
@@ -78,6 +107,19 @@ extension LinkCore {
     var events: [TransactionEvent] = []
     transactions.replaceAcceptance(transaction, response, into: &events)
     handle(events, now: now, into: &actions)
+  }
+
+  /// How long an answer may be without its ACK because the line is gone.
+  private static let longestAnswer = Duration.seconds(120)
+
+  /// While the line is gone no ACK can come: an answer is not given up for that.
+  mutating func holdAnswers(ofUplink uplink: Int, now: MonotonicInstant) {
+    for id in legs(ofUplink: uplink) {
+      guard let leg = leg(id), leg.isAnswerSent, let transaction = leg.serverTransaction,
+        let sentAt = leg.answerSentAt, now - sentAt < Self.longestAnswer
+      else { continue }
+      transactions.extendAcceptance(transaction, now: now)
+    }
   }
 
   /// A re-INVITE was accepted while our 2xx before it had no ACK: that one arrived too.

@@ -175,12 +175,14 @@ extension LinkCore {
     case .invite(let leg): inviteAnswered(response, id, leg, path, now: now, into: &actions)
     case .reinvite(let leg): reinviteAnswered(response, id, leg, now: now, into: &actions)
     case .move(let leg): moveAnswered(response, id, leg, now: now, into: &actions)
-    case .bye(let request, let path, var digest):
+    case .bye(let farewell):
       guard isFinal else { return }
       clientOwners.removeValue(forKey: id)
-      if let again = authenticated(request, response, session: &digest) {
-        sendRequest(again, path, owner: .bye(again, path, nil), now: now, into: &actions)
-      }
+      farewellAnswered(farewell, response, now: now, into: &actions)
+    case .update(let leg):
+      guard isFinal else { return }
+      clientOwners.removeValue(forKey: id)
+      updateAnswered(response, leg, now: now, into: &actions)
     case .relayed(let server, let leg, let request):
       guard isFinal else { return }
       clientOwners.removeValue(forKey: id)
@@ -213,7 +215,8 @@ extension LinkCore {
       legEvent(.offerRefused(Refusal(status: 408, reason: "Request Timeout")), on: leg, now: now, into: &actions)
       hangUp(leg, now: now, into: &actions)
       legEvent(.lost, on: leg, now: now, into: &actions)
-    case .bye: break
+    case .bye(let farewell): keep(farewell, now: now)
+    case .update: break
     case .relayed(let server, _, _):
       if let request = transactions.request(of: server) {
         respond(server, SIPMessage(responding: request, status: 408), now: now, into: &actions)

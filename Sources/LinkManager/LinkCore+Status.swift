@@ -31,7 +31,7 @@ extension LinkCore {
     result.callTimers = timers.count { timer in
       switch timer {
       case .stage, .media, .repair, .audio: true
-      case .resolve, .targetKeepalive, .targetSilence, .discovery, .blocked, .bindings, .stopping: false
+      case .resolve, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .stopping: false
       }
     }
     return result

@@ -52,6 +52,7 @@ extension LinkCore {
       switch step {
       case .send(let bytes, let server):
         counters.keepalives.count(name, "sent")
+        if sockets[index].stun?.lostSince != nil { holdAnswers(ofUplink: uplink, now: now) }
         actions.append(.send(bytes, sockets[index].id, to: server))
       case .mapped(let endpoint, let before):
         mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
@@ -91,7 +92,14 @@ extension LinkCore {
       if before != nil, trunks[index].socket.map({ sockets[$0.rawValue].side == .uplink(uplink) }) ?? false {
         trunks[index].flow = nil
       }
-      advanceTrunk(index, now: now, into: &actions)
+      // All at once, but not in one burst that a small router drops.
+      let isFirst = !trunks[..<index].contains { $0.configuration.enabled }
+      if before == nil || isFirst {
+        advanceTrunk(index, now: now, into: &actions)
+      } else {
+        let spread = min(Int64(trunks.count) * 10, 100)
+        timers.set(.advance(trunk: index), at: now + .milliseconds(Int64.random(in: 1...spread, using: &random)))
+      }
     }
     if before != nil { repairCalls(ofUplink: uplink, now: now, into: &actions) }
   }

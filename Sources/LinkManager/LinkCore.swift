@@ -39,6 +39,8 @@ public struct LinkCore: Sendable {
   var names: [String: [IPAddress]] = [:]
   /// Hosts whose last look-up failed.
   var unresolved: Set<String> = []
+  /// BYEs that wait for the line or the trunk.
+  var farewells: [Farewell] = []
   var counters = LinkCounters()
   var callTokens: Double
   var callTokensAt: MonotonicInstant
@@ -163,6 +165,7 @@ public struct LinkCore: Sendable {
     if let deadline = transactions.nextDeadline, deadline <= now {
       var events: [TransactionEvent] = []
       transactions.timerFired(now: now, into: &events)
+      suspectUnanswered(events, now: now, into: &actions)
       handle(events, now: now, into: &actions)
     }
     for index in trunks.indices {
@@ -182,6 +185,7 @@ public struct LinkCore: Sendable {
       perform(commands, call: call, now: now, into: &actions)
     case .media(let leg): mediaWaitEnded(leg, now: now, into: &actions)
     case .repair(let leg): repairTimerFired(leg, now: now, into: &actions)
+    case .advance(let trunk): advanceTrunk(trunk, now: now, into: &actions)
     case .resolve(let host): if isConfigured(host) { actions.append(.resolve(host)) }
     case .targetKeepalive(let trunk): sendTargetKeepalive(trunk, now: now, into: &actions)
     case .targetSilence(let trunk): targetSilenceDue(trunk, now: now, into: &actions)

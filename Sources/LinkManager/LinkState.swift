@@ -139,6 +139,10 @@ struct Leg: Sendable {
   var isRedialing = false
   /// The re-INVITE that was out when our address changed carried the other leg's offer.
   var isOfferWithdrawn = false
+  /// Numbers of re-INVITEs with an offer that were withdrawn, and that the far side may have accepted all the same.
+  var openSequences: [UInt32] = []
+  /// When our 2xx left.
+  var answerSentAt: MonotonicInstant?
   /// An offer of the other leg that came while this one is being moved; `.some(nil)` asks for one.
   var heldOffer: SessionDescription??
   /// When our 2xx was sent again with the new addresses.
@@ -149,6 +153,8 @@ struct Leg: Sendable {
   var lastProgress: (status: Int, reason: String, description: SessionDescription?)?
   /// When audio was heard again last, and after how long.
   var lastGap: (at: MonotonicInstant, gap: Duration)?
+  /// When a port's mapping alone was found to be another one.
+  var portMovedAt: MonotonicInstant?
   /// A change of address whose silence has not ended yet.
   var awaitsAudioSince: MonotonicInstant?
 
@@ -197,8 +203,10 @@ enum ClientOwner: Sendable {
   case reinvite(LegID)
   /// A re-INVITE that tells the far side our new addresses.
   case move(LegID)
+  /// An UPDATE that does so while the far side's call rings.
+  case update(LegID)
   /// BYE; the leg may be gone already, so what a challenge needs is kept here.
-  case bye(SIPMessage, SIPPath, DigestSession?)
+  case bye(Farewell)
   /// A request of one leg that was passed to the other; the response goes back.
   case relayed(ServerTransactionID, LegID, SIPMessage)
 }
@@ -207,6 +215,8 @@ enum LinkTimer: Hashable, Sendable {
   case stage(call: UInt64)
   case media(LegID)
   case repair(LegID)
+  /// A trunk's turn to go on, where several do at once.
+  case advance(trunk: Int)
   case resolve(host: String)
   case targetKeepalive(trunk: Int)
   /// OPTIONS of ours is sent again, or was in vain.

@@ -37,6 +37,8 @@ public struct MediaPeer: Hashable, Sendable {
   /// Whether packets may be latched onto another source than `rtp` (the peer is behind a NAT, or may be). Without it only
   /// the address that the SDP named is heard, from any port.
   public var latching: Bool
+  /// Whether the first source stays until signalling sets the peer again, however long it is silent.
+  public var latchesOnce = false
 
   public init(rtp: Endpoint?, rtcp: Endpoint? = nil, latching: Bool = true) {
     self.rtp = rtp

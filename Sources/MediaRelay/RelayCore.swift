@@ -151,8 +151,14 @@ public struct RelayCore: Sendable {
   private mutating func setPeer(
     _ slot: Int, _ peer: MediaPeer, _ payloadType: UInt8, _ now: MonotonicInstant, _ actions: inout [RelayAction]
   ) {
-    setPeer(lane: 2 * slot, peer.rtp, peer.latching, &actions)
-    setPeer(lane: 2 * slot + 1, peer.rtcp, peer.latching, &actions)
+    for lane in [2 * slot, 2 * slot + 1] {
+      setPeer(lane: lane, lane == 2 * slot ? peer.rtp : peer.rtcp, peer.latching, &actions)
+      lanes[lane].latchesOnce = peer.latchesOnce
+      if peer.latchesOnce, lanes[lane].latched != nil {
+        lanes[lane].latched = nil
+        actions.append(.connect(ports[slot].id, lanes[lane].component, nil))
+      }
+    }
     ports[slot].openingPayloadType = payloadType & 0x7f
     sendOpening(slot, now, &actions)
     reschedule(slot)

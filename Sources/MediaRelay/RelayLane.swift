@@ -21,6 +21,8 @@ struct RelayLane: Sendable {
   /// The last place that it named: hold by address in between is no move.
   var lastSignalled: Endpoint?
   var allowsLatching = false
+  /// Whether the latched source stays until a peer is set again.
+  var latchesOnce = false
   /// The source whose packets are accepted.
   var latched: Endpoint?
   var latchedSSRC: UInt32 = 0
@@ -95,6 +97,7 @@ extension RelayLane {
     let isTrusted = source.address == trusted
     guard trusted == nil || isTrusted || isSignalledAddress else { return .discard }
     guard let latched else { return .latch }
+    if latchesOnce { return .discard }
     if isSignalledAddress && latched.address != source.address || source == signalled { return .latch }
     if isTrusted && latched.address != source.address { return .latch }
     let silence = now.nanoseconds &- lastHeard

@@ -142,13 +142,13 @@ extension Registration {
 
   /// An old contact was removed, or not: what matters is whether ours is still there.
   mutating func cleared(
-    _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
+    _ removed: [SIPURI], _ response: SIPMessage, now: MonotonicInstant, random: inout RandomSource,
     into actions: inout [RegistrationAction]
   ) {
     digest.accepted()
     phase = .bound
     guard (200..<300).contains(response.status), let bindings = try? response.contacts(), let binding else { return }
-    if !bindings.contains(where: { isOurs($0, binding.contact) }) {
+    if !bindings.contains(where: { isOurs($0, binding.contact, notOneOf: removed + oldContacts) }) {
       isRemovalHarmful = true
       return register(now: now, random: &random, into: &actions)
     }
@@ -156,12 +156,11 @@ extension Registration {
   }
 
   /// Whether a listed binding is the one of `contact`: by its URI, or by the instance that we gave it.
-  private func isOurs(_ binding: NameAddress, _ contact: SIPURI) -> Bool {
+  /// Old contacts of ours have the same instance.
+  private func isOurs(_ binding: NameAddress, _ contact: SIPURI, notOneOf others: [SIPURI]) -> Bool {
     if binding.uri.isEquivalent(to: contact) { return true }
     guard let instance = binding.parameters["+sip.instance"] else { return false }
-    // An old contact of ours has the same instance.
-    return instance.lowercased().contains(self.instance)
-      && !oldContacts.contains { binding.uri.isEquivalent(to: $0) }
+    return instance.lowercased().contains(self.instance) && !others.contains { binding.uri.isEquivalent(to: $0) }
   }
 
   /// For how many seconds the registrar keeps `contact`; 0 where it does not.
@@ -169,7 +168,7 @@ extension Registration {
     let general = response.expires
     let seconds: Int
     if let own = bindings.first(where: { $0.uri.isEquivalent(to: contact) })
-      ?? bindings.first(where: { isOurs($0, contact) })
+      ?? bindings.first(where: { isOurs($0, contact, notOneOf: oldContacts) })
     {
       seconds = own.expires ?? general ?? expires
     } else if let general {

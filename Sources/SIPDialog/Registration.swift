@@ -289,7 +289,7 @@ public struct Registration: Sendable {
         phase = .clearing(removal(pending.contacts, after: pending, now: now, random: &random, into: &actions))
       } else {
         // Whatever the answer: the old contact ends by itself, and ours is registered.
-        cleared(response, now: now, random: &random, into: &actions)
+        cleared(pending.contacts, response, now: now, random: &random, into: &actions)
       }
     case .removing(let pending):
       guard pending.sequence == number else { return }

@@ -76,6 +76,15 @@ extension TransactionLayer {
     perform(actions, client: id, response: nil, path: transaction.sent.path, now: now, into: &events)
   }
 
+  /// Sends an ACK to a 2xx that did not come, or not here.
+  public func sendACK(
+    _ ack: SIPMessage, sentBy: String, path: SIPPath, random: inout RandomSource, into events: inout [TransactionEvent]
+  ) {
+    var ack = ack
+    ack.prepend(.via, Self.via(sentBy: sentBy, branch: Self.makeBranch(&random), path: path))
+    events.append(.send(ack.serialized(), path))
+  }
+
   /// Sends the ACKs to the 2xx of this INVITE again, where it had any: they may have been lost, and the repeated 2xx that
   /// would ask for them too.
   public func repeatACK(_ id: ClientTransactionID, into events: inout [TransactionEvent]) {

@@ -35,6 +35,14 @@ extension TransactionLayer {
     events.append(.send(response.serialized(), transaction.taken.path))
   }
 
+  /// The ACK to a 2xx is waited for 64*T1 from now: what was sent before went into an outage.
+  public mutating func extendAcceptance(_ id: ServerTransactionID, now: MonotonicInstant) {
+    guard case .invite(let transaction) = servers[id],
+      case .accepted(_, isAcknowledged: false) = transaction.machine.state
+    else { return }
+    timers.set(TimerName(owner: .server(id), timer: .l), at: now + times.t1 * 64)
+  }
+
   /// The 2xx is known to have arrived although its ACK did not: it is not repeated any more, and nothing is told.
   public mutating func assumeAcknowledged(_ id: ServerTransactionID, now: MonotonicInstant) {
     guard case .invite(var transaction) = servers[id],
