@@ -19,13 +19,13 @@ let serviceLifecycle = Target.Dependency.product(name: "ServiceLifecycle", packa
 
 /// A target and the tests beside it, where it has any.
 func floor(
-  _ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency]? = nil, testResources: [Resource] = []
+  _ name: String, _ dependencies: [Target.Dependency], tests: [Target.Dependency]? = nil, testFiles: [String] = []
 ) -> [Target] {
   var targets: [Target] = [.target(name: name, dependencies: dependencies, swiftSettings: settings)]
   if let tests {
     targets.append(
       .testTarget(
-        name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies + tests, resources: testResources,
+        name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies + tests, exclude: testFiles,
         swiftSettings: settings))
   }
   return targets
@@ -65,8 +65,9 @@ let shells: [Target] =
   + floor(
     "NIOTransport",
     [
-      "NetworkTypes", "SIPSyntax", nioCore, .product(name: "NIOPosix", package: "swift-nio"),
-    ], tests: [])
+      "NetworkTypes", "SIPSyntax", "STUN", nioCore, .product(name: "NIOPosix", package: "swift-nio"),
+      .product(name: "NIOSSL", package: "swift-nio-ssl"),
+    ], tests: [], testFiles: ["Certificates"])
   + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
   + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
   + floor("NameResolver", ["NetworkTypes"])
@@ -99,7 +100,7 @@ let programs: [Target] = [
     dependencies: [
       "STUN", "STUNServer",
       "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkScenario", "NetworkSimulator",
-      "NATDiscovery", "DatagramSockets", "NameResolver", "ControlAPI", "TrunklineDaemon",
+      "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "ControlAPI", "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: settings)
 ]
@@ -139,6 +140,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+    .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
     .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),

@@ -56,6 +56,23 @@ public struct BindingResponder: Sendable {
     make(bytes, source, local, other, other == nil ? .oneAddress : .twoAddresses, into: &answer)
   }
 
+  /// The answer on a TCP or TLS connection, which it goes back on.
+  ///
+  /// CHANGE-REQUEST, RESPONSE-PORT and PADDING are about datagrams (RFC 5780 §7): whatever of them asks for something is
+  /// refused as not understood.
+  ///
+  /// - Parameters:
+  ///   - from: the far end of the connection.
+  ///   - local: its near end.
+  ///   - other: as in ``reply(to:from:local:other:into:)``, where connections are accepted there: a client that finds out how
+  ///     its router maps connections goes there next.
+  /// - Returns: whether `answer` now holds an answer.
+  public func respondOnStream(
+    to bytes: Span<UInt8>, from source: Endpoint, local: Endpoint, other: Endpoint?, into answer: inout [UInt8]
+  ) -> Bool {
+    make(bytes, source, local, other, .none, into: &answer) != nil
+  }
+
   private func make(
     _ bytes: Span<UInt8>, _ source: Endpoint, _ local: Endpoint, _ other: Endpoint?,
     _ abilities: BindingDemands.Abilities, into answer: inout [UInt8]
