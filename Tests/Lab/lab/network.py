@@ -101,6 +101,27 @@ class Network:
                  f"net.netfilter.nf_conntrack_udp_timeout_stream={stream}")
         self.forget_mappings()
 
+    def cut(self, keep_state=False):
+        """The line goes down: the router has no outside address and no way out, and, unless it keeps its state, forgets.
+        Returns when."""
+        self._in("router", "addr", "del", self.outside + "/24", "dev", "wan0")
+        at = time.monotonic()
+        if not keep_state:
+            self.forget_mappings()
+        return at
+
+    def restore(self, address=None, keep_state=False):
+        """The line comes back, with another address where one is given. Returns when."""
+        self.outside = address or self.outside
+        if keep_state:          # only what is new goes by the new address
+            self.run("router", "nft", "insert", "rule", "ip", "translation", "postrouting", "oifname", "wan0", "snat", "to",
+                     self.outside)
+        else:
+            self.forget_mappings()
+        script = f"addr add {self.outside}/24 dev wan0\nroute add default via 203.0.113.1\n"
+        subprocess.run(["ip", "-n", self.namespace("router"), "-batch", "-"], input=script, text=True, check=True)
+        return time.monotonic()
+
     def forget_mappings(self):
         host.command("ip", "netns", "exec", self.namespace("router"), "conntrack", "-F", check=False)
 

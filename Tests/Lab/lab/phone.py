@@ -26,9 +26,11 @@ class Call:
         self.local_tag, self.remote_tag = sip.token(6), None
         self.local_uri = self.remote_uri = self.target = ""
         self.routes, self.sequence = [], 1
-        self.invite, self.answer = None, None
+        self.invite, self.answer = None, None   # outgoing: a transaction and our ACK; incoming: the request and our answer
+        self.offer, self.reply = None, None     # the last re-INVITE of the other side, and what it got
         self.stream = rtp.Stream(phone.network, phone.place, phone.address, phone.follow)
         self.answered_at = None
+        self.offers = 0             # re-INVITEs that came
         self.requested = ""         # the number in the Request-URI of an incoming call
 
     def wait_answered(self, seconds=8):
@@ -314,13 +316,11 @@ class Phone:
             self._send(sip.Message.answering(request, 501, tag=sip.token(6)), origin)
 
     def _invited(self, request, origin, call):
-        if call:                                            # repeated, or a re-INVITE
-            if call.answer and request.sequence == call.invite.sequence:
-                self._send(call.answer, origin)
-            elif call.state == "answered":
-                call.stream.aim(sip.sdp_target(request.body) or call.stream.target)
-                body = sip.sdp(self.shown, call.stream.port, 2000)
-                call.invite, call.answer = request, self._ok(request, call, body)
+        if call and sip.parameter(request.get("To"), "tag"):
+            self._invited_again(request, origin, call)
+            return
+        if call:                                            # repeated
+            if call.answer:
                 self._send(call.answer, origin)
             return
         call = Call(self, False)
@@ -336,6 +336,20 @@ class Phone:
         self._send(sip.Message.answering(request, 180, tag=call.local_tag, extra=[("Contact", self._contact())]), origin)
         if self.answers:
             self._after(0.2, lambda: self._pick_up(call, origin))
+
+    def _invited_again(self, request, origin, call):
+        if call.offer and request.sequence == call.offer.sequence:
+            self._send(call.reply, origin)
+        elif call.state == "answered":
+            call.offers += 1
+            call.target = sip.uri_of(request.get("Contact")) or call.target
+            call.stream.aim(sip.sdp_target(request.body) or call.stream.target)
+            # What was offered before is offered again, as the same session.
+            body = sip.sdp(self.shown, call.stream.port, 1000 if call.outgoing else 2000)
+            call.offer, call.reply = request, self._ok(request, call, body)
+            self._send(call.reply, origin)
+        else:
+            self._send(sip.Message.answering(request, 481), origin)
 
     def _ok(self, request, call, body):
         extra = [("Contact", self._contact()), ("Content-Type", "application/sdp")]

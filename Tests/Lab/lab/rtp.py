@@ -10,10 +10,12 @@ from . import sip
 
 INTERVAL = 0.02
 PAYLOAD = 160
+PAUSE = 0.5         # no jitter, but an interruption
 
 
 class Stream:
-    """`follow` is how it finds its peer: "latching" sends to where audio comes from, "strict" to what the SDP says."""
+    """`follow` is how it finds its peer: "latching" sends to where audio comes from, "strict" to what the SDP says, "once"
+    to where the first packet came from, and looks again only after an offer."""
 
     def __init__(self, network, place, address, follow):
         self.follow = follow
@@ -25,6 +27,7 @@ class Stream:
         self.sent = self.received = self.own = self.malformed = 0
         self.marks, self.sources, self.sequences = {}, set(), set()
         self.last_arrival, self.longest_gap = None, 0.0
+        self.gaps = []                          # (last packet before, first packet after), each longer than PAUSE
         self._sending = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -32,6 +35,15 @@ class Stream:
 
     def aim(self, target):
         self.target = target
+        if self.follow == "once":
+            self.heard_from = None
+
+    def returned(self, cut, back):
+        """Seconds from the line's return to audio that stays; None when it has not come."""
+        if self.last_arrival is None or time.monotonic() - self.last_arrival > PAUSE:
+            return None
+        ends = [end for begin, end in list(self.gaps) if end > cut]
+        return max(0.0, ends[-1] - back) if ends else 0.0
 
     def send(self):
         self._sending.set()
@@ -50,7 +62,7 @@ class Stream:
         while not self._over.is_set():
             now = time.monotonic()
             if self._sending.is_set() and now >= due:
-                target = (self.heard_from if self.follow == "latching" else None) or self.target
+                target = (self.heard_from if self.follow != "strict" else None) or self.target
                 if target:
                     packet = struct.pack("!BBHII", 0x80, 8, sequence & 0xFFFF, stamp & 0xFFFFFFFF, source)
                     try:
@@ -80,7 +92,11 @@ class Stream:
         now = time.monotonic()
         if self.last_arrival is not None:
             self.longest_gap = max(self.longest_gap, now - self.last_arrival)
-        self.last_arrival, self.heard_from = now, origin
+            if now - self.last_arrival > PAUSE:
+                self.gaps.append((self.last_arrival, now))
+        self.last_arrival = now
+        if self.follow != "once" or self.heard_from is None:
+            self.heard_from = origin
         self.received += 1
         self.sources.add(origin)
         self.sequences.add((data[8:12], data[2:4]))
