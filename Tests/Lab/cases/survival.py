@@ -25,6 +25,7 @@ class Row:
     latching: bool = False          # the provider answers to where packets come from
     follow: str = "strict"          # how the far end finds where to send audio (lab/rtp.py)
     nat: str = "portrestricted"
+    ipv6: bool = False              # the office has a prefix of its own, and the router no translation
     calls: int = 20                 # 0: idle
     outage: float = 5
     moves: bool = True              # the line comes back with another address
@@ -50,6 +51,8 @@ ROWS = {
     "once": Row(latching=True, follow="once"),
     "reboot-latching": Row(latching=True, follow="latching", moves=False, audio=0.1),
     "reboot-strict": Row(moves=False),
+    "ipv6-strict": Row(ipv6=True),
+    "ipv6-latching": Row(ipv6=True, latching=True, follow="latching", audio=0.1),
     "ten": Row(calls=1, changes=10, pause=55, runs=1, short={"changes": 3, "pause": 2}),
 }
 
@@ -64,7 +67,7 @@ def run(lab_arguments, long, name):
         folder = os.path.join(lab_arguments["folder"], f"run{number + 1}")
         prefix = lab_arguments["prefix"] + "abcdefghi"[number]
         try:
-            with Lab(prefix, folder, nat=row.nat) as lab:
+            with Lab(prefix, folder, nat=row.nat, ipv6=row.ipv6) as lab:
                 results.append(survive(lab, row, number))
         except Exception as error:
             failures.append(error)
@@ -101,7 +104,7 @@ def spread(values):
 def survive(lab, row, number):
     home = lab.provider(row.latching)
     far = home.far_end(row.follow)
-    daemon = Daemon(lab, configuration())
+    daemon = Daemon(lab, configuration(server=home.address, bind="[::]" if row.ipv6 else "0.0.0.0"))
     daemon.wait_registered()
     office = daemon.phone("10")
     pairs = talk(far, office, row.calls)
@@ -146,11 +149,17 @@ def mate(call, candidates):
 def interrupt(lab, row, home, daemon, pairs, change):
     """Cuts the line and restores it: seconds until registered, seconds until all audio is back."""
     net = lab.network
-    address = f"203.0.113.{20 + change}" if row.moves else net.outside
     known = len(home.events("registered"))
-    cut = net.cut(row.keeps_state)
-    time.sleep(row.outage)
-    back = net.restore(address, row.keeps_state)
+    if row.ipv6:
+        address = f"2001:db8:{78 + change}::100"
+        cut = net.set_prefix(None)
+        time.sleep(row.outage)
+        back = net.set_prefix(address)
+    else:
+        address = f"203.0.113.{20 + change}" if row.moves else net.outside
+        cut = net.cut(row.keeps_state)
+        time.sleep(row.outage)
+        back = net.restore(address, row.keeps_state)
 
     def audio():
         times = [end.stream.returned(cut, back) for pair in pairs for end in pair]
@@ -182,7 +191,7 @@ def interrupt(lab, row, home, daemon, pairs, change):
                      f"audio both ways {took[0]:.2f} s after the line came back, not {row.audio} s ({measured(pairs, cut, back)})")
     trunk = daemon.trunk()
     host.require(trunk["state"] == "registered", f"the trunk is {trunk['state']}")
-    host.require(row.nat == "symmetric" or f"{address}:" in trunk["contact"], f"the contact is {trunk['contact']}")
+    host.require(row.nat == "symmetric" or address in trunk["contact"], f"the contact is {trunk['contact']}")
     return registered, took[0] if took else 0.0
 
 

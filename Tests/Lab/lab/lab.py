@@ -28,7 +28,7 @@ class Lab:
         return os.path.join(self.folder, name)
 
     def provider(self, latching=False, stun="coturn"):
-        made = provider.Provider(self, latching)
+        made = provider.Provider(self, latching, ipv6=self.network.prefix_6 is not None)
         if stun:
             made.start_stun(stun)
         return made

@@ -8,6 +8,11 @@
     office    192.168.77.100    Trunkline
     phones    192.168.77.101    telephones of the office
 
+With `ipv6` all of them but the telephones have IPv6 addresses too, and nobody translates those:
+
+    provider  2001:db8:1::1 (Kamailio, STUN) and ::3 (the far end)
+    office    2001:db8:77::100, a prefix that the router has from the line and loses with it
+
 The namespaces have no way to the host's network or to the outside. Their names begin with a prefix of this lab's own, so
 that labs run side by side.
 """
@@ -21,13 +26,14 @@ from . import host
 
 PROVIDER, PROVIDER_2, FAR = "198.51.100.1", "198.51.100.2", "198.51.100.3"
 PUBLIC, OFFICE, PHONES = "203.0.113.10", "192.168.77.100", "192.168.77.101"
+PROVIDER_6, FAR_6, CORE_6, OFFICE_6 = "2001:db8:1::1", "2001:db8:1::3", "2001:db8:1::fe", "2001:db8:77::100"
 PLACES = ("provider", "core", "router", "office", "phones", "carrier")
 # Between a carrier and its customers (RFC 6598).
 CARRIER, CUSTOMER = "100.64.0.1", "100.64.0.10"
 
 
 class Network:
-    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120, carrier=False):
+    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120, carrier=False, ipv6=False):
         self.prefix, self.has_carrier = prefix, carrier
         # The router's outside address, and who is at the other end.
         self.outside, gateway = (CUSTOMER, CARRIER) if carrier else (PUBLIC, "203.0.113.1")
@@ -63,7 +69,36 @@ class Network:
             self._in("carrier", "route", "add", "default", "via", "203.0.113.1")
             self.run("carrier", "nft", "add table ip carrier; add chain ip carrier out "
                      "{ type nat hook postrouting priority srcnat; }; add rule ip carrier out oifname up0 masquerade")
+        self.prefix_6 = None
+        if ipv6:
+            self._add_ipv6()
         self.set_nat(nat)
+
+    def _add_ipv6(self):
+        for place, device, address in (("provider", "eth0", PROVIDER_6), ("provider", "eth0", FAR_6), ("core", "prov0", CORE_6),
+                                       ("core", "cust0", "fd00:1::1"), ("router", "wan0", "fd00:1::2")):
+            self._in(place, "addr", "add", address + "/64", "dev", device, "nodad")
+        for place, gateway in (("provider", CORE_6), ("router", "fd00:1::1")):
+            self._in(place, "-6", "route", "add", "default", "via", gateway)
+        for place in ("core", "router"):
+            self.run(place, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.icmp.ratelimit=0")
+        self.set_prefix(OFFICE_6)
+
+    def set_prefix(self, office):
+        """Gives the office's network another prefix, or with None takes away the one that it has. Returns when."""
+        if self.prefix_6:
+            prefix = self.prefix_6.rpartition("::")[0]
+            self._in("core", "-6", "route", "del", f"{prefix}::/64")
+            self._in("router", "addr", "del", f"{prefix}::1/64", "dev", "lan")
+            self._in("office", "addr", "del", f"{self.prefix_6}/64", "dev", "eth0")
+        self.prefix_6 = office
+        if office:
+            prefix = office.rpartition("::")[0]
+            self._in("router", "addr", "add", f"{prefix}::1/64", "dev", "lan", "nodad")
+            self._in("office", "addr", "add", f"{office}/64", "dev", "eth0", "nodad")
+            self._in("office", "-6", "route", "replace", "default", "via", f"{prefix}::1")
+            self._in("core", "-6", "route", "add", f"{prefix}::/64", "via", "fd00:1::2")
+        return time.monotonic()
 
     def namespace(self, place):
         return f"{self.prefix}-{place}"

@@ -145,10 +145,10 @@ class Phone:
         self.socket.sendto(message.encode(), to)
 
     def _via(self, branch):
-        return f"SIP/2.0/UDP {self.shown}:{self.port};branch={branch};rport"
+        return f"SIP/2.0/UDP {sip.bracketed(self.shown)}:{self.port};branch={branch};rport"
 
     def _contact(self):
-        return f"<sip:{self.user}@{self.shown}:{self.port}>"
+        return f"<sip:{self.user}@{sip.bracketed(self.shown)}:{self.port}>"
 
     def _transact(self, message, to, on_response, give_up=GIVE_UP):
         """Sends and repeats a request until it is answered; an INVITE stops repeating at the first provisional."""
@@ -378,6 +378,6 @@ def credentials(response, method, uri, phone):
 
 
 def bound(address, port):
-    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     made.bind((address, port))
     return made

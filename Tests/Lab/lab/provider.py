@@ -17,8 +17,10 @@ STUN_PORT = 3478
 class Provider:
     """`latching` answers to where packets come from; otherwise Contact and SDP are taken as written."""
 
-    def __init__(self, lab, latching=False):
+    def __init__(self, lab, latching=False, ipv6=False):
         self.lab, self.latching = lab, latching
+        # Where the trunk and the far end reach it.
+        self.address, self.far = (network.PROVIDER_6, network.FAR_6) if ipv6 else (network.PROVIDER, network.FAR)
         self.kamailio = None
         self.start_kamailio()
 
@@ -29,6 +31,8 @@ class Provider:
                  "-Y", self.lab.folder, "-w", self.lab.folder]
         if self.latching:
             words += ["-A", "LATCHING"]
+        if self.address == network.PROVIDER_6:
+            words += ["-A", "IPV6"]
         self.kamailio = self.lab.network.start("provider", *words, log=self.lab.file("kamailio.log"))
         host.wait_for("Kamailio answers", self._answers, 15, every=0.1)
 
@@ -46,7 +50,7 @@ class Provider:
     def start_stun(self, kind="coturn"):
         first, second = network.PROVIDER, network.PROVIDER_2
         if kind == "coturn":
-            words = ["turnserver", "-n", "-S", "-L", first, "-L", second, "-p", str(STUN_PORT), "--no-tls", "--no-dtls",
+            words = ["turnserver", "-n", "-S", "-L", first, "-L", second, *(["-L", self.address] if ":" in self.address else []), "-p", str(STUN_PORT), "--no-tls", "--no-dtls",
                      "--no-tcp", "--no-cli", "-m", "1", "--log-file=stdout", "--pidfile", self.lab.file("turn.pid"),
                      "--userdb", self.lab.file("turn.db")]
         else:
@@ -60,7 +64,7 @@ class Provider:
 
     def far_end(self, follow="latching", **options):
         """The registered far end, called by FAR_NUMBER."""
-        far = phone.Phone(self.lab.network, "provider", network.FAR, REGISTRAR, "far", "far-secret", DOMAIN, port=5070,
+        far = phone.Phone(self.lab.network, "provider", self.far, (self.address, 5060), "far", "far-secret", DOMAIN, port=5070,
                           follow=follow, **options)
         self.lab.phones.append(far)
         return far.register(expires=600)

@@ -109,7 +109,7 @@ class Stream:
 def open_even(address):
     """RTP lives on an even port (RFC 3550 §11)."""
     while True:
-        made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
         made.bind((address, 0))
         if made.getsockname()[1] % 2 == 0:
             return made

@@ -82,8 +82,13 @@ def uri_of(text):
 def destination(uri, default_port=5060):
     """(address, port) of a sip: URI that names an address."""
     host = re.sub(r"^sips?:", "", uri).split("@")[-1].split(";")[0].split("?")[0]
-    address, colon, port = host.partition(":")
-    return address, int(port) if colon else default_port
+    found = re.fullmatch(r"(?:\[([^]]+)\]|([^:]*))(?::(\d+))?", host)
+    return found.group(1) or found.group(2), int(found.group(3) or default_port)
+
+
+def bracketed(address):
+    """As a URI writes it."""
+    return f"[{address}]" if ":" in address else address
 
 
 def token(count=8):
@@ -117,7 +122,8 @@ def authorization(challenge, method, uri, username, password):
 
 
 def sdp(address, port, session):
-    lines = ["v=0", f"o=- {session} 1 IN IP4 {address}", "s=-", f"c=IN IP4 {address}", "t=0 0",
+    place = f"IN IP{6 if ':' in address else 4} {address}"
+    lines = ["v=0", f"o=- {session} 1 {place}", "s=-", f"c={place}", "t=0 0",
              f"m=audio {port} RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000",
              "a=ptime:20", "a=sendrecv"]
     return "\r\n".join(lines).encode() + b"\r\n"
@@ -130,5 +136,5 @@ def sdp_target(body):
     if not port or port.group(1) == "0":
         return None
     session, _, media = text.partition("\nm=")
-    address = re.search(r"^c=IN IP4 (\S+)", "m=" + media, re.M) or re.search(r"^c=IN IP4 (\S+)", session, re.M)
+    address = re.search(r"^c=IN IP[46] (\S+)", "m=" + media, re.M) or re.search(r"^c=IN IP[46] (\S+)", session, re.M)
     return (address.group(1), int(port.group(1))) if address else None

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 
-from . import host, network, provider
+from . import host, network, provider, sip
 
 EXECUTABLE = os.environ.get("TRUNKLINE", os.path.join(host.ROOT, ".build", "release", "trunkline"))
 TOKEN = "lab-token"
@@ -18,11 +18,13 @@ MEDIA = range(55000, 56000)
 PHONES = {"10": "phone-ten", "20": "phone-twenty"}
 
 
-def configuration(password=provider.PASSWORD, stun=f"{network.PROVIDER}:{provider.STUN_PORT}", store="trunkline.sqlite"):
+def configuration(password=provider.PASSWORD, stun=None, store="trunkline.sqlite", server=network.PROVIDER, bind="0.0.0.0"):
     """One trunk at the lab's provider, two phones; calls from outside ring phone 10."""
+    server = sip.bracketed(server)
+    stun = stun or f"{server}:{provider.STUN_PORT}"
     return f"""version: 1
 uplinks:
-  - {{name: dsl, bind: 0.0.0.0:{PORT}, stunServers: [{stun}], keepalive: 10s}}
+  - {{name: dsl, bind: "{bind}:{PORT}", stunServers: ["{stun}"], keepalive: 10s}}
 lan: {{bind: 0.0.0.0:5060}}
 phones:
   - {{extension: 10, name: Reception, password: {PHONES["10"]}}}
@@ -30,7 +32,7 @@ phones:
 trunks:
   - name: provider
     domain: {provider.DOMAIN}
-    registrar: {network.PROVIDER}:5060
+    registrar: "{server}:5060"
     username: {provider.USER}
     password: {password}
     numbers: [{provider.NUMBER}]
