@@ -21,10 +21,11 @@ public enum BindingResult: Sendable, Equatable {
   case ignored
 }
 
-/// A Binding request and its repetitions over UDP, until it is answered or given up (RFC 8489 §6.2.1).
+/// A Binding request and its repetitions, until it is answered or given up (RFC 8489 §6.2.1, §6.2.2).
 ///
-/// The caller sends ``request`` when it has made the transaction, and again whenever ``timerFired(now:)`` says so. With the
-/// usual 500 ms it leaves at 0, 500, 1500, 3500, 7500, 15,500 and 31,500 ms and is given up at 39,500 ms.
+/// The caller sends ``request`` when it has made the transaction, and again whenever ``timerFired(now:)`` says so. Over UDP and
+/// with the usual 500 ms it leaves at 0, 500, 1500, 3500, 7500, 15,500 and 31,500 ms and is given up at 39,500 ms. Over a
+/// connection it leaves once, and is given up after the same time ("Ti").
 ///
 /// An answer counts once, only from the address and port that were asked, and only with this transaction's ID.
 public struct BindingTransaction: Sendable {
@@ -32,6 +33,8 @@ public struct BindingTransaction: Sendable {
   public static let requestCount = 7
   /// How many times the first interval the last request waits ("Rm").
   public static let finalWait = 16
+  /// How long an answer over a connection is waited for ("Ti").
+  public static let streamWait = Duration.milliseconds(39_500)
 
   private enum State: Sendable, Equatable {
     /// `sent` requests have left; the next thing happens at `deadline`.
@@ -54,19 +57,25 @@ public struct BindingTransaction: Sendable {
   ///   - now: when the caller sends ``request``.
   ///   - hasMagicCookie: false asks as a client of RFC 3489 does.
   ///   - attributes: what the request carries, CHANGE-REQUEST for example.
+  ///   - integrity: what signs the request.
   ///   - fingerprint: whether the request ends with FINGERPRINT.
+  ///   - isStream: whether it leaves over a connection.
   public init(
     server: Endpoint, transactionID: UInt128, rto: Duration = .milliseconds(500), now: MonotonicInstant,
-    hasMagicCookie: Bool = true, attributes: [STUNAttribute] = [], fingerprint: Bool = false
+    hasMagicCookie: Bool = true, attributes: [STUNAttribute] = [], integrity: STUNIntegrity? = nil,
+    fingerprint: Bool = false, isStream: Bool = false
   ) {
     let message = STUNMessage(
       messageClass: .request, method: .binding, transactionID: transactionID, hasMagicCookie: hasMagicCookie,
       attributes: attributes)
     self.server = server
     self.rto = rto
-    request = message.encoded(fingerprint: fingerprint)
+    request = message.encoded(integrity: integrity, fingerprint: fingerprint)
     wireID = message.wireID
-    state = .waiting(sent: 1, interval: rto, deadline: now + rto)
+    state =
+      isStream
+      ? .waiting(sent: Self.requestCount, interval: rto, deadline: now + Self.streamWait)
+      : .waiting(sent: 1, interval: rto, deadline: now + rto)
   }
 
   /// When ``timerFired(now:)`` has to be called next; `nil` once the transaction has ended.
@@ -100,34 +109,22 @@ public struct BindingTransaction: Sendable {
     return action
   }
 
+  /// Whether a message is an answer to this transaction, which has not ended: from the server that was asked, with the ID
+  /// that was sent.
+  public func isAnswered(by message: STUNMessage, from source: Endpoint) -> Bool {
+    guard case .waiting = state, source == server, message.wireID == wireID, message.method == .binding else {
+      return false
+    }
+    return message.messageClass == .success || message.messageClass == .error
+  }
+
   /// Takes a message that came to the socket from which the request left.
   public mutating func responseReceived(_ message: STUNMessage, from source: Endpoint) -> BindingResult {
-    let next: State
-    let result: BindingResult
-    switch state {
-    case .completed:
-      next = .completed
-      result = .ignored
-    case .waiting where source != server || message.wireID != wireID || message.method != .binding:
-      next = state
-      result = .ignored
-    case .waiting:
-      switch message.messageClass {
-      case .request, .indication:
-        next = state
-        result = .ignored
-      case .error:
-        next = .completed
-        result =
-          message.errorCode.map { .failed(code: $0.code, reason: $0.reason) }
-          ?? .failed(code: 0, reason: "the server refused without a code")
-      case .success:
-        next = .completed
-        result = Self.reading(message)
-      }
-    }
-    state = next
-    return result
+    guard isAnswered(by: message, from: source) else { return .ignored }
+    state = .completed
+    if message.messageClass == .success { return Self.reading(message) }
+    return message.errorCode.map { .failed(code: $0.code, reason: $0.reason) }
+      ?? .failed(code: 0, reason: "the server refused without a code")
   }
 
   private static func reading(_ message: STUNMessage) -> BindingResult {
