@@ -13,8 +13,9 @@ public struct LinkSocket: Hashable, Sendable, Comparable {
 
 /// What the link asks of the shell that drives it. Results come back as inputs of ``LinkCore``.
 public enum LinkAction: Sendable, Equatable {
-  /// Bind a UDP socket; answered by `socketOpened` or `socketFailed`.
+  /// Bind a UDP socket; answered by `socketOpened` or `socketFailed`. Only a spare port's may fail.
   case openSocket(LinkSocket, Endpoint)
+  case closeSocket(LinkSocket)
   case send([UInt8], LinkSocket, to: Endpoint)
   /// Take TCP connections at this endpoint, that of the socket; each that comes is told by `streamOpened`.
   case listen(LinkSocket, Endpoint)
@@ -27,6 +28,8 @@ public enum LinkAction: Sendable, Equatable {
   /// Find out which NAT stands in the way of that uplink, from spare ports of the address in the settings; a wildcard
   /// stands for this machine's address towards the servers. Answered by `natDiscovered`.
   case discoverNAT(uplink: Int, DiscoverySettings)
+  /// Write down when an uplink's line is cut, for the next run; told to it by `cutsRemembered`.
+  case rememberCuts(CutDiary, uplink: String)
   /// A call is over.
   case record(CallRecord)
   /// Something went wrong that a person can mend.

@@ -21,6 +21,8 @@ public struct UplinkConfiguration: Sendable, Equatable {
   /// Where STUN and SIP towards the providers leave from; one per address family.
   public var bind: [Endpoint]
   public var stunServers: [HostPort]
+  /// Used instead of the port of `bind` while a router holds dead state for that one; `nil` for none.
+  public var sparePort: UInt16?
   /// The longest silence on a port before a keepalive leaves it, 1 s to 10 s.
   public var keepalive: Duration = .seconds(10)
   /// A fixed public address: nothing is discovered then, keepalives still leave.

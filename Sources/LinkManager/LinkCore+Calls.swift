@@ -105,7 +105,7 @@ extension LinkCore {
     if let reason = blockedReason(ofTrunks: route.trunks, now: now) {
       return refuse(request, id, 503, reason: reason, now: now, into: &actions)
     }
-    let usable = route.trunks.filter { name in
+    let usable = withoutExpectedCut(route.trunks).filter { name in
       trunks.indices.contains { trunks[$0].name == name && trunks[$0].isUsable && !isUnproven(trunk: $0, now: now) }
     }
     guard let first = usable.first else {

@@ -6,7 +6,7 @@ import SIPTransaction
 /// A BYE and what is needed to send it again: the leg is gone by then.
 struct Farewell: Sendable {
   var request: SIPMessage
-  let path: SIPPath
+  var path: SIPPath
   /// What answers a challenge; `nil` where one was answered.
   var digest: DigestSession?
   /// How often it was sent because the line, or the trunk, was not well.

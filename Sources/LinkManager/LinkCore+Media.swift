@@ -72,8 +72,22 @@ extension LinkCore {
 
   mutating func mediaWaitEnded(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
     withLeg(id) { $0.isMappingAwaited = false }
+    watchDeafPorts(id, now: now)
     runDeferred(id, now: now, into: &actions)
     advanceRepair(id, now: now, into: &actions)
+  }
+
+  /// The leg's streams go on at ports of their own that nobody has used of late.
+  mutating func replaceStreams(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let leg = leg(id) else { return }
+    for index in leg.streams.indices where leg.streams[index] != nil {
+      // The new one first: it shall not be the old one.
+      let old = leg.streams[index]
+      guard openStream(index, of: id, now: now, into: &actions), let old else { continue }
+      mediaOwners.removeValue(forKey: old.id)
+      portLedger.giveBack(old.port)
+      actions.append(.media(.close(old.id)))
+    }
   }
 
   mutating func closeMedia(_ id: LegID, into actions: inout [LinkAction]) {

@@ -9,8 +9,11 @@ import SIPTransaction
 extension LinkCore {
   /// The line of an uplink was gone and is back, be it with another address or the same.
   mutating func lineReturned(
-    _ uplink: Int, at back: MonotonicInstant, now: MonotonicInstant, into actions: inout [LinkAction]
+    _ uplink: Int, lost: MonotonicInstant, at back: MonotonicInstant, now: MonotonicInstant,
+    into actions: inout [LinkAction]
   ) {
+    uplinkWell(uplink, now: now)
+    cutEnded(uplink, lost: lost, back: back, now: now, into: &actions)
     uplinks[uplink].backAt = back
     if uplinks[uplink].recoveringSince != nil { uplinks[uplink].recoveringSince = back }
     for index in trunks.indices where isTrunk(index, on: uplink) {
@@ -31,6 +34,7 @@ extension LinkCore {
     for event in events {
       guard case .send(_, let path) = event, case .uplink = sockets[path.socket].side else { continue }
       suspect(path.socket, now: now, into: &actions)
+      watchProviderSilence(path, now: now)
     }
   }
 

@@ -28,7 +28,7 @@ extension LinkCore {
     }.map(\.id)
   }
 
-  private mutating func beginRepair(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
+  mutating func beginRepair(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
     probePorts(of: id, now: now, into: &actions)
     guard let leg = leg(id) else { return }
     withLeg(id) { $0.answerRenewedAt = nil }
@@ -69,8 +69,8 @@ extension LinkCore {
   private mutating func probePorts(of id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let leg = leg(id) else { return }
     let socket = sockets[leg.path.socket]
-    guard case .uplink(let uplink) = socket.side else { return }
-    let server = socket.stun?.currentServer
+    guard case .uplink = socket.side else { return }
+    let plan = mediaPlan(socket.id)
     var isProbed = false
     for index in leg.streams.indices {
       guard let stream = leg.streams[index] else { continue }
@@ -78,9 +78,8 @@ extension LinkCore {
         leg.streams[index]?.rtp = nil
         leg.streams[index]?.rtcp = nil
       }
-      guard let server else { continue }
+      guard let plan else { continue }
       isProbed = true
-      let plan = MediaSTUNPlan(server: server, keepalive: uplinks[uplink].configuration.keepalive)
       actions.append(.media(.setSTUN(stream.id, plan)))
     }
     withLeg(id) { $0.isMappingAwaited = isProbed }
@@ -323,6 +322,7 @@ extension LinkCore {
     withLeg(id) {
       $0.repair = nil
       $0.openSequences = []
+      $0.arePortsReplaced = false
     }
     timers.cancel(.repair(id))
     actions.append(.log(.info, "call \(name(id)) has moved"))

@@ -31,7 +31,10 @@ extension LinkCore {
     result.callTimers = timers.count { timer in
       switch timer {
       case .stage, .media, .repair, .audio: true
-      case .resolve, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .stopping: false
+      case .deafPorts: true
+      case .resolve, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .stopping, .deadState,
+        .portAgain, .failOver, .failBack, .expectedCut:
+        false
       }
     }
     return result
@@ -57,7 +60,7 @@ extension LinkCore {
   private func uplinkStatus(_ index: Int) -> UplinkStatus {
     let uplink = uplinks[index]
     var status = UplinkStatus(name: uplink.configuration.name)
-    let ports = sockets.filter { $0.side == .uplink(index) }
+    let ports = sockets.filter { $0.side == .uplink(index) && $0.isInUse }
     if let fixed = uplink.configuration.publicAddress {
       let port = ports.first { $0.configured.address.isV4 == fixed.isV4 }?.local?.port ?? 0
       status.publicAddress = EndpointStatus(ip: fixed.description, port: port)
@@ -72,7 +75,7 @@ extension LinkCore {
     status.hairpin = findings.hairpin.rawValue
     status.bindingLifetimeSeconds = findings.bindingLifetime.map(Double.init)
     status.lastChangeAt = uplink.lastChangeAt?.description
-    status.keepalives = ports.reduce(0) { $0 + ($1.stun?.sent ?? 0) }
+    status.keepalives = sockets.reduce(0) { $0 + ($1.side == .uplink(index) ? $1.stun?.sent ?? 0 : 0) }
     status.lastError = uplink.lastError
     return status
   }

@@ -53,7 +53,8 @@ extension LinkCore {
 
   /// The longest silence on a port of the uplink.
   func keepalive(_ uplink: Int) -> Duration {
-    LinkStrategy.keepalive(configured: uplinks[uplink].configuration.keepalive, for: findings(uplink))
+    expectedPace(
+      uplink, LinkStrategy.keepalive(configured: uplinks[uplink].configuration.keepalive, for: findings(uplink)))
   }
 
   /// How the media ports of a socket learn their mapping and keep it; `nil` where no server can be asked.

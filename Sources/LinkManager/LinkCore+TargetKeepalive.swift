@@ -83,8 +83,19 @@ extension LinkCore {
   private mutating func sendOptions(
     _ index: Int, _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let trunk = trunks[index].configuration
     let branch = "z9hG4bK" + random.hexDigits(24)
+    let bytes = optionsRequest(index, path, branch: branch)
+    counters.requests.count("OPTIONS", "out")
+    trunks[index].watch.optionsAt = now
+    trunks[index].watch.question = ProviderWatch.Question(
+      branch: branch, bytes: bytes, target: path.remote, askedAt: now)
+    // Not by way of `send`: it is a keepalive, and the port counts as silent all the same.
+    actions.append(.send(bytes, LinkSocket(path.socket), to: path.remote))
+    timers.set(.targetSilence(trunk: index), at: now + Self.repetitions[0])
+  }
+
+  mutating func optionsRequest(_ index: Int, _ path: SIPPath, branch: String) -> [UInt8] {
+    let trunk = trunks[index].configuration
     trunks[index].watch.sequence &+= 1
     var request = SIPMessage(method: .options, requestURI: SIPURI(user: nil, host: trunk.domain))
     request.set(.via, "SIP/2.0/UDP \(sentBy(path));branch=\(branch);rport")
@@ -96,14 +107,7 @@ extension LinkCore {
     request.set(.contact, "<\(contact(ofTrunk: index, path))>")
     request.set(.userAgent, Self.product)
     addRoute(ofTrunk: index, to: &request)
-    let bytes = request.serialized()
-    counters.requests.count("OPTIONS", "out")
-    trunks[index].watch.optionsAt = now
-    trunks[index].watch.question = ProviderWatch.Question(
-      branch: branch, bytes: bytes, target: path.remote, askedAt: now)
-    // Not by way of `send`: it is a keepalive, and the port counts as silent all the same.
-    actions.append(.send(bytes, LinkSocket(path.socket), to: path.remote))
-    timers.set(.targetSilence(trunk: index), at: now + Self.repetitions[0])
+    return request.serialized()
   }
 
   /// An answer to OPTIONS of ours, whatever its status, is a sign of life; true where it was one.

@@ -46,10 +46,11 @@ extension LinkCore {
     let trunk = trunks[index]
     guard trunk.targets.indices.contains(trunk.currentTarget) else { return nil }
     let target = trunk.targets[trunk.currentTarget]
-    let wanted = trunk.configuration.uplinks.isEmpty ? uplinks.map(\.configuration.name) : trunk.configuration.uplinks
-    for name in wanted {
+    for name in uplinkOrder(ofTrunk: index) {
       let socket = sockets.first { socket in
-        guard socket.local != nil, socket.configured.address.isV4 == target.address.isV4 else { return false }
+        guard socket.local != nil, socket.isInUse, socket.configured.address.isV4 == target.address.isV4 else {
+          return false
+        }
         switch socket.side {
         case .lan: return name == "lan"
         case .uplink(let uplink): return uplinks[uplink].configuration.name == name
@@ -65,7 +66,12 @@ extension LinkCore {
     guard trunks[index].configuration.enabled, !isStopping, let path = route(ofTrunk: index) else { return }
     let socket = LinkSocket(path.socket)
     guard isMappingSettled(socket) else { return }
+    let before = trunks[index].socket
     trunks[index].socket = socket
+    if let before, before != socket {
+      trunks[index].flow = nil
+      moveLegs(ofTrunk: index, to: path, now: now, into: &actions)
+    }
     let contact = contact(ofTrunk: index, path)
     guard contact != trunks[index].contact || trunks[index].registration == nil else { return }
     let isFirst = trunks[index].contact == nil
@@ -213,7 +219,8 @@ extension LinkCore {
       let port = via.rport
     else { return }
     var stunActions: [UplinkPort.Action] = []
-    sockets[path.socket].stun?.observed(Endpoint(received, port: port), into: &stunActions)
+    sockets[path.socket].stun?
+      .observed(Endpoint(received, port: port), now: now, random: &random, into: &stunActions)
     perform(stunActions, on: path.socket, now: now, into: &actions)
   }
 

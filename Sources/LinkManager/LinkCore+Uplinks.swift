@@ -37,6 +37,7 @@ extension LinkCore {
       perform(stunActions, on: socket.rawValue, now: now, into: &actions)
       uplinkHeard(uplink, now: now, into: &actions)
       targetHeard(source, socket, now: now, into: &actions)
+      if !sockets[socket.rawValue].isInUse { freshPortHeard(socket.rawValue, isProvider: true, now: now) }
     }
     guard !isKeepalive(bytes) else { return }
     let path = SIPPath(socket: socket.rawValue, remote: source)
@@ -49,6 +50,10 @@ extension LinkCore {
     guard case .uplink(let uplink) = sockets[index].side else { return }
     let name = uplinks[uplink].configuration.name
     for step in steps {
+      guard sockets[index].isInUse else {
+        restingPortActed(step, index, now: now, into: &actions)
+        continue
+      }
       switch step {
       case .send(let bytes, let server):
         counters.keepalives.count(name, "sent")
@@ -56,7 +61,17 @@ extension LinkCore {
         actions.append(.send(bytes, sockets[index].id, to: server))
       case .mapped(let endpoint, let before):
         mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
-      case .lineReturned(_, let back): lineReturned(uplink, at: back, now: now, into: &actions)
+      case .mappedElsewhere(let endpoint, let before):
+        // Where each destination has its own mapping, another server's tells nothing of a change.
+        if strategy(uplink).contact == .flow {
+          actions.append(.log(.debug, "uplink \(name): another STUN server, another port"))
+        } else {
+          mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
+        }
+      case .disagreed(let found): serversDisagree(uplink, found, now: now, into: &actions)
+      case .lineLost(let since): lineLost(uplink, index, since: since, now: now, into: &actions)
+      case .lineReturned(let lost, let back):
+        lineReturned(uplink, lost: lost, at: back, now: now, into: &actions)
       case .serversSilent:
         uplinks[uplink].lastError = ErrorStatus(
           code: "stunServersSilent",
@@ -72,13 +87,31 @@ extension LinkCore {
     }
   }
 
-  private mutating func mappingChanged(
+  /// Two servers that both answer see different addresses: a finding, and nothing moves.
+  private mutating func serversDisagree(
+    _ uplink: Int, _ found: UplinkDisagreement, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let name = uplinks[uplink].configuration.name
+    let sentence = "Two STUN servers see different public addresses on uplink \(name); the first one is believed."
+    actions.append(.log(.warning, sentence))
+    actions.append(
+      .verdict(
+        Verdict(
+          at: wallTime(now).description, subject: "uplink \(name)", code: "stunServersDisagree", sentence: sentence,
+          evidence: "\(found.server) sees \(found.sees.address), \(found.other) sees \(found.otherSees.address)",
+          nextStep: "Take the server that is wrong out of stunServers; where neither is, the router has several lines "
+            + "or several addresses, and has to keep one machine on one of them.")))
+  }
+
+  mutating func mappingChanged(
     _ endpoint: Endpoint, before: Endpoint?, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     let name = uplinks[uplink].configuration.name
     if let before {
       counters.addressChanges.count(name)
       uplinks[uplink].lastChangeAt = wallTime(now)
+      uplinks[uplink].troubleAt = now
+      if before.address != endpoint.address { cutNoticed(uplink, now: now, into: &actions) }
       rediscover(uplink: uplink, now: now)
       uplinks[uplink].previousAddresses.insert(
         .init(ip: before.address.description, port: before.port, until: wallTime(now).description), at: 0)

@@ -72,6 +72,7 @@ public struct LinkCore: Sendable {
     for endpoint in configuration.lan.bind {
       sockets.append(SocketState(id: LinkSocket(sockets.count), side: .lan, configured: endpoint))
     }
+    addSparePorts()
     trunks = configuration.trunks.map { TrunkState(configuration: $0) }
   }
 
@@ -98,7 +99,9 @@ public struct LinkCore: Sendable {
 
   /// Opens the sockets and begins.
   public mutating func start(now: MonotonicInstant, into actions: inout [LinkAction]) {
-    for socket in sockets { actions.append(.openSocket(socket.id, socket.configured)) }
+    for socket in sockets where !socket.isSpare && !socket.isProber {
+      actions.append(.openSocket(socket.id, socket.configured))
+    }
     for uplink in uplinks {
       for server in uplink.configuration.stunServers { resolve(server, now: now, into: &actions) }
     }
@@ -114,6 +117,7 @@ public struct LinkCore: Sendable {
     sockets[socket.rawValue].local = local
     if case .lan = sockets[socket.rawValue].side { actions.append(.listen(socket, local)) }
     updateSTUNServers(now: now, into: &actions)
+    wakeOpened(socket.rawValue, now: now, into: &actions)
     for index in trunks.indices { advanceTrunk(index, now: now, into: &actions) }
   }
 
@@ -191,6 +195,12 @@ public struct LinkCore: Sendable {
     case .targetSilence(let trunk): targetSilenceDue(trunk, now: now, into: &actions)
     case .discovery(let uplink): discoveryDue(uplink, now: now, into: &actions)
     case .blocked(let uplink): judgeBlocked(uplink, now: now, into: &actions)
+    case .deadState(let socket): compareDue(socket, now: now, into: &actions)
+    case .portAgain(let socket): portAgainDue(socket, now: now, into: &actions)
+    case .failOver(let uplink): failOverDue(uplink, now: now, into: &actions)
+    case .failBack(let uplink): failBackDue(uplink, now: now, into: &actions)
+    case .expectedCut(let uplink): expectedCutDue(uplink, now: now, into: &actions)
+    case .deafPorts(let leg): deafPortsDue(leg, now: now, into: &actions)
     case .audio(let call): judgeAudio(of: call, now: now, into: &actions)
     case .bindings:
       if location.removeExpired(now: now) { actions.append(.statusChanged) }
@@ -255,6 +265,8 @@ public struct LinkCore: Sendable {
   mutating func send(_ bytes: [UInt8], _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard !path.isReliable else { return sendStream(bytes, path, into: &actions) }
     let socket = path.socket
+    // A port rests so that what the router knows of it dies.
+    guard sockets[socket].isInUse else { return }
     sockets[socket].stun?.otherPacketSent(now: now)
     if case .uplink = sockets[socket].side {
       for index in trunks.indices where trunks[index].socket == sockets[socket].id {

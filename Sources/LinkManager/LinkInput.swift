@@ -9,6 +9,8 @@ public enum LinkInput: Sendable, Equatable {
   /// The link begins.
   case started
   case socketOpened(LinkSocket, local: Endpoint)
+  /// A socket that the link wants beside those it began with cannot be bound; `reason` is for people.
+  case socketFailed(LinkSocket, reason: String)
   case datagramReceived([UInt8], from: Endpoint, on: LinkSocket)
   case streamOpened(Int, on: LinkSocket, remote: Endpoint)
   case streamMessageReceived([UInt8], on: Int)
@@ -17,6 +19,12 @@ public enum LinkInput: Sendable, Equatable {
   case mediaEventReceived(MediaEvent)
   /// What `discoverNAT` found; `nil` where the shell could not even begin.
   case natDiscovered(NATFindings?, uplink: Int)
+  /// The addresses of this host, its routes or its cables have changed.
+  case hostChanged([InterfaceAddress])
+  /// Somebody who should know says that the line of an uplink may be another one: its router announced it.
+  case changeAnnounced(uplink: Int)
+  /// What the last run wrote down of the times at which an uplink's line is cut.
+  case cutsRemembered(CutDiary, uplink: String)
   /// The moment of ``LinkCore/nextDeadline`` has come.
   case timerFired
   case wallTimeChanged(WallTime)
@@ -40,6 +48,7 @@ extension LinkCore {
     switch input {
     case .started: start(now: now, into: &actions)
     case .socketOpened(let socket, let local): socketOpened(socket, local: local, now: now, into: &actions)
+    case .socketFailed(let socket, let reason): socketFailed(socket, reason: reason, now: now, into: &actions)
     case .datagramReceived(let bytes, let source, let socket):
       datagramReceived(bytes.span, from: source, on: socket, now: now, into: &actions)
     case .streamOpened(let connection, let socket, let remote):
@@ -51,6 +60,9 @@ extension LinkCore {
     case .mediaEventReceived(let event): mediaEventReceived(event, now: now, into: &actions)
     case .natDiscovered(let findings, let uplink):
       natDiscovered(findings, uplink: uplink, now: now, into: &actions)
+    case .hostChanged(let interfaces): hostChanged(interfaces, now: now, into: &actions)
+    case .changeAnnounced(let uplink): changeAnnounced(uplink, now: now, into: &actions)
+    case .cutsRemembered(let diary, let uplink): cutsRemembered(diary, uplink: uplink, now: now)
     case .timerFired: timerFired(now: now, into: &actions)
     case .wallTimeChanged(let wallTime): wallTimeChanged(wallTime, now: now)
     case .reconfigured(let configuration): reconfigure(configuration, now: now, into: &actions)

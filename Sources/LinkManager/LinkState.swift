@@ -22,6 +22,17 @@ struct SocketState: Sendable {
   var local: Endpoint?
   /// The STUN side, on uplinks.
   var stun: UplinkPort?
+  /// The other one of an uplink's port and its spare port.
+  var partner: LinkSocket?
+  /// The port that is used only while the router holds dead state for the first.
+  var isSpare = false
+  /// Whether SIP leaves by it, as far as a pair has one that is used and one that rests.
+  var isInUse = true
+  /// Asks from a fresh port each time, for the pair.
+  var prober: LinkSocket?
+  var isProber = false
+  /// The look at whether the router holds dead state for this port.
+  var comparison: PortComparison?
 }
 
 /// What is remembered of one uplink.
@@ -35,6 +46,17 @@ struct UplinkState: Sendable {
   /// When the line was back last.
   var backAt: MonotonicInstant?
   var nat = NATState()
+  /// When the line was lost, or its address changed, the last time.
+  var troubleAt: MonotonicInstant?
+  /// Nothing passes, and the trunks that may have gone to another uplink.
+  var isDown = false
+  /// How often that happened of late, for how long the line has to be well before the trunks come back.
+  var failOvers = 0
+  var failedOverAt: MonotonicInstant?
+  /// When its line is usually cut.
+  var diary = CutDiary()
+  /// About now.
+  var isCutExpected = false
 }
 
 /// One account at a provider.
@@ -157,6 +179,8 @@ struct Leg: Sendable {
   var portMovedAt: MonotonicInstant?
   /// A change of address whose silence has not ended yet.
   var awaitsAudioSince: MonotonicInstant?
+  /// Its media ports got no answer after a change, and others took their place.
+  var arePortsReplaced = false
 
   /// What its ports have heard.
   var packetsIn: UInt64 { streams.reduce(0) { $0 &+ ($1?.counters.packetsIn ?? 0) } }
@@ -223,6 +247,17 @@ enum LinkTimer: Hashable, Sendable {
   case targetSilence(trunk: Int)
   case discovery(uplink: Int)
   case blocked(uplink: Int)
+  /// Whether the router holds dead state for a port is looked at.
+  case deadState(socket: Int)
+  /// A port that rested is tried again.
+  case portAgain(socket: Int)
+  /// An uplink has been lost for so long that its trunks take another one; or has been well for so long that they come back.
+  case failOver(uplink: Int)
+  case failBack(uplink: Int)
+  /// A cut is expected, or is not any more.
+  case expectedCut(uplink: Int)
+  /// Media ports that did not learn their mapping.
+  case deafPorts(LegID)
   /// An answered call's audio is looked at.
   case audio(call: UInt64)
   case bindings

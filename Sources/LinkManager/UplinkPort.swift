@@ -11,6 +11,13 @@ package struct UplinkPort: Sendable {
     case send([UInt8], to: Endpoint)
     /// The public endpoint is now this; `before` is `nil` for the first one.
     case mapped(Endpoint, before: Endpoint?)
+    /// Another server, asked because the one before is silent, sees another port of the same address: the mapping
+    /// changed, or depends on whom it is for.
+    case mappedElsewhere(Endpoint, before: Endpoint)
+    /// Two servers that both answer see different addresses. What was known stays; said once until they agree again.
+    case disagreed(UplinkDisagreement)
+    /// Nothing is answered any more, since that moment.
+    case lineLost(MonotonicInstant)
     /// No server answered for ``patience``; said once until one answers again.
     case serversSilent
     /// A server answered after they were silent.
@@ -20,7 +27,18 @@ package struct UplinkPort: Sendable {
     case lineReturned(lost: MonotonicInstant, back: MonotonicInstant)
   }
 
-  private enum Timer: Hashable, Sendable { case keepalive, probe, firstServer }
+  private enum Timer: Hashable, Sendable { case keepalive, probe, firstServer, judge }
+
+  /// A mapping that differs from what is known, and is not believed yet.
+  private struct Candidate: Sendable {
+    let endpoint: Endpoint
+    let server: Endpoint
+    let at: MonotonicInstant
+    /// How many answers said so.
+    var answers = 1
+    /// Whether the server that showed the known mapping was asked a second time.
+    var isDefenceRepeated = false
+  }
 
   private struct Outstanding: Sendable {
     let transactionID: UInt128
@@ -37,6 +55,8 @@ package struct UplinkPort: Sendable {
   private static let firstServerRetry = Duration.seconds(30)
   /// How long an answer of a provider shows that the line is up.
   private static let proofLasts = Duration.seconds(60)
+  /// How long the server that showed the known mapping has to speak for it, twice, when another one sees another address.
+  private static let defence = Duration.milliseconds(500)
 
   /// The longest silence; ``setKeepalive(_:now:)`` changes it.
   package private(set) var keepalive: Duration
@@ -47,7 +67,17 @@ package struct UplinkPort: Sendable {
   package private(set) var isSilent = false
   private var servers: [Endpoint] = []
   private var current = 0
-  private var candidate: Endpoint?
+  private var candidate: Candidate?
+  /// Who showed the known mapping.
+  private var mappingServer: Endpoint?
+  /// Who gave its last answer within ``patience``, and when: a server that does not is no witness.
+  private var witnessAt: MonotonicInstant?
+  /// Who was found to say otherwise than the others.
+  private var distrusted: [Endpoint] = []
+  /// Nothing leaves the port: what a router knows of it shall die.
+  package private(set) var isResting = false
+  /// How often an unanswered request is repeated where it is not this port's turn to look for the line.
+  private var isPatient = false
   private var outstanding: [Outstanding] = []
   private var suspectSince: MonotonicInstant?
   private var serverSince: MonotonicInstant?
@@ -56,6 +86,7 @@ package struct UplinkPort: Sendable {
   package private(set) var lostSince: MonotonicInstant?
   /// When the first answer after that came, whose address is not confirmed yet.
   private var backAt: MonotonicInstant?
+  private var doubtedAddress: IPAddress?
   private var timers = TimerTable<Timer>()
 
   package init(keepalive: Duration) { self.keepalive = keepalive }
@@ -72,6 +103,8 @@ package struct UplinkPort: Sendable {
     guard new != servers else { return }
     servers = new
     current = 0
+    distrusted = distrusted.filter { new.contains($0) }
+    guard !isResting else { return }
     serverSince = now
     guard !new.isEmpty else {
       timers.cancel(.keepalive)
@@ -92,13 +125,13 @@ package struct UplinkPort: Sendable {
 
   /// A packet that is no keepalive left the port: the NAT has been reminded.
   package mutating func otherPacketSent(now: MonotonicInstant) {
-    guard !servers.isEmpty else { return }
+    guard !servers.isEmpty, !isResting else { return }
     timers.set(.keepalive, at: now + interval)
   }
 
   /// SIP or RTP of this uplink went unanswered: look at once.
   package mutating func suspected(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
-    guard suspectSince == nil, !servers.isEmpty else { return }
+    guard suspectSince == nil, !servers.isEmpty, !isResting else { return }
     suspectSince = now
     // What proved the line is older than what puts it in doubt.
     provenAt = nil
@@ -118,12 +151,65 @@ package struct UplinkPort: Sendable {
     backAt = nil
   }
 
-  /// The address that a provider saw our packets come from (`received`, `rport`), for when no STUN server tells.
-  package mutating func observed(_ endpoint: Endpoint, into actions: inout [Action]) {
-    guard isSilent || servers.isEmpty, endpoint != mapping else { return }
+  /// The address that a provider saw our packets come from (`received`, `rport`). It counts where no STUN server tells;
+  /// where it is another one than is known, the servers are asked at once.
+  package mutating func observed(
+    _ endpoint: Endpoint, now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]
+  ) {
+    guard endpoint != mapping else {
+      // Two see the same, and one does not.
+      if candidate?.endpoint.address != endpoint.address { candidate = nil }
+      return
+    }
+    guard isSilent || servers.isEmpty else {
+      guard let known = mapping, known.address != endpoint.address,
+        known.address.isPublic == endpoint.address.isPublic, endpoint.address != doubtedAddress
+      else { return }
+      // Once for each address: where a provider is reached another way than the servers, it stays so.
+      doubtedAddress = endpoint.address
+      return suspected(now: now, random: &random, into: &actions)
+    }
     let before = mapping
     mapping = endpoint
+    mappingServer = nil
     actions.append(.mapped(endpoint, before: before))
+  }
+
+  /// Something says that the line may be another one now: the servers are asked at once.
+  package mutating func changeAnnounced(
+    now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]
+  ) {
+    guard suspectSince == nil else { return request(now: now, random: &random, into: &actions) }
+    suspected(now: now, random: &random, into: &actions)
+  }
+
+  /// Nothing leaves the port from now on, until ``wake(patiently:now:random:into:)``.
+  package mutating func rest() {
+    isResting = true
+    outstanding = []
+    candidate = nil
+    suspectSince = nil
+    lostSince = nil
+    backAt = nil
+    isSilent = false
+    for timer in [Timer.keepalive, .probe, .firstServer, .judge] { timers.cancel(timer) }
+  }
+
+  /// The port is used again; what it knew of its mapping is void.
+  ///
+  /// - Parameter patiently: it looks once a second, beside another port that looks for the line.
+  package mutating func wake(
+    patiently: Bool, now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]
+  ) {
+    isPatient = patiently
+    guard isResting else { return }
+    isResting = false
+    mapping = nil
+    mappingServer = nil
+    provenAt = nil
+    serverSince = now
+    current = 0
+    request(now: now, random: &random, into: &actions)
   }
 
   /// A STUN answer came in on this port. It counts from the server that was asked and with the ID that was sent, once.
@@ -134,10 +220,11 @@ package struct UplinkPort: Sendable {
     guard
       let index = outstanding.firstIndex(where: { $0.transactionID == message.transactionID && $0.server == from })
     else { return false }
-    outstanding.remove(at: index)
+    let sentAt = outstanding.remove(at: index).sentAt
     guard message.messageClass == .success, let seen = message.mappedAddress else { return true }
-    // Older requests were answered later than this one, or never: their answers tell the past.
-    outstanding.removeSubrange(..<index)
+    // Older requests to it were answered later than this one, or never: their answers tell the past.
+    let older = outstanding[..<index].filter { $0.server != from }
+    outstanding.replaceSubrange(..<index, with: older)
     answered += 1
     if isSilent { actions.append(.serversBack) }
     isSilent = false
@@ -146,20 +233,108 @@ package struct UplinkPort: Sendable {
     timers.cancel(.probe)
     timers.set(.keepalive, at: now + interval)
     if lostSince != nil { backAt = backAt ?? now }
+    if from == mappingServer { witnessAt = now }
+    if distrusted.contains(from), seen != mapping, let witnessAt, now - witnessAt < keepalive + Self.patience {
+      // It has been heard, and the one that contradicts it is heard too: asking both again would never end.
+      return true
+    }
     if seen == mapping {
-      candidate = nil
-      lineSettled(now: now, into: &actions)
-    } else if mapping == nil || candidate == seen {
-      let before = mapping
-      mapping = seen
-      candidate = nil
-      actions.append(.mapped(seen, before: before))
-      lineSettled(now: now, into: &actions)
+      // What was asked before somebody saw something else does not speak against that.
+      if candidate.map({ sentAt >= $0.at }) ?? true { agreed(from, now: now, into: &actions) }
+    } else if mapping == nil || candidate?.endpoint == seen && isConfirmed(by: from, now: now) {
+      adopt(seen, from, now: now, into: &actions)
     } else {
-      candidate = seen
-      request(now: now, random: &random, into: &actions)
+      doubt(seen, from, now: now, random: &random, into: &actions)
     }
     return true
+  }
+
+  // MARK: What is believed
+
+  /// A server sees what is known.
+  private mutating func agreed(_ server: Endpoint, now: MonotonicInstant, into actions: inout [Action]) {
+    if let other = candidate, other.server != server, let mapping, server == mappingServer,
+      other.endpoint.address != mapping.address
+    {
+      disagreed(other, with: server, mapping, into: &actions)
+    }
+    candidate = nil
+    timers.cancel(.judge)
+    distrusted.removeAll { $0 == server }
+    mappingServer = server
+    witnessAt = now
+    lineSettled(now: now, into: &actions)
+  }
+
+  /// Whether a second answer that says the same settles it: that of the server that showed the known mapping, or of
+  /// another one while that one is silent.
+  private func isConfirmed(by server: Endpoint, now: MonotonicInstant) -> Bool {
+    guard let mappingServer, servers.contains(mappingServer), mappingServer != server,
+      candidate?.server != mappingServer
+    else { return true }
+    return witnessAt.map { now - $0 >= Self.patience } ?? true
+  }
+
+  private mutating func adopt(_ seen: Endpoint, _ server: Endpoint, now: MonotonicInstant, into actions: inout [Action])
+  {
+    let before = mapping
+    let isOther = mappingServer.map { $0 != server } ?? false
+    mapping = seen
+    mappingServer = server
+    witnessAt = now
+    candidate = nil
+    timers.cancel(.judge)
+    distrusted.removeAll { $0 == server }
+    if let before, isOther, before.address == seen.address {
+      actions.append(.mappedElsewhere(seen, before: before))
+    } else {
+      actions.append(.mapped(seen, before: before))
+    }
+    lineSettled(now: now, into: &actions)
+  }
+
+  /// One odd answer moves nothing. It is asked again, and where the known mapping was shown by another server, that one too.
+  private mutating func doubt(
+    _ seen: Endpoint, _ server: Endpoint, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [Action]
+  ) {
+    if candidate?.endpoint == seen, candidate?.server == server {
+      candidate?.answers += 1
+      // The other one has been asked, and has until the judgement.
+      if timers.isSet(.judge) { return }
+    } else {
+      candidate = Candidate(endpoint: seen, server: server, at: now)
+    }
+    if let mappingServer, mappingServer != server, servers.contains(mappingServer) {
+      send(to: mappingServer, now: now, random: &random, into: &actions)
+      timers.set(.judge, at: now + Self.defence)
+    }
+    send(to: server, now: now, random: &random, into: &actions)
+    timers.set(.probe, at: now + Self.answerTime)
+  }
+
+  /// The server that showed the known mapping had its time and has not spoken for it.
+  private mutating func judge(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
+    guard let candidate else { return }
+    if !candidate.isDefenceRepeated, let mappingServer {
+      self.candidate?.isDefenceRepeated = true
+      for server in [mappingServer, candidate.server] { send(to: server, now: now, random: &random, into: &actions) }
+      return timers.set(.judge, at: now + Self.defence)
+    }
+    guard candidate.answers > 1 else { return request(now: now, random: &random, into: &actions) }
+    adopt(candidate.endpoint, candidate.server, now: now, into: &actions)
+  }
+
+  private mutating func disagreed(
+    _ other: Candidate, with server: Endpoint, _ mapping: Endpoint, into actions: inout [Action]
+  ) {
+    current = servers.firstIndex(of: server) ?? current
+    if current != 0 { timers.cancel(.firstServer) }
+    guard !distrusted.contains(other.server) else { return }
+    distrusted.append(other.server)
+    actions.append(
+      .disagreed(
+        UplinkDisagreement(server: server, sees: mapping, other: other.server, otherSees: other.endpoint)))
   }
 
   package mutating func timerFired(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
@@ -167,6 +342,7 @@ package struct UplinkPort: Sendable {
       switch timer {
       case .keepalive: request(now: now, random: &random, into: &actions)
       case .probe: unanswered(now: now, random: &random, into: &actions)
+      case .judge: judge(now: now, random: &random, into: &actions)
       case .firstServer:
         guard current != 0 else { continue }
         // The first server is asked beside the current one; its answer makes it current again.
@@ -189,10 +365,17 @@ package struct UplinkPort: Sendable {
       return
     }
     if suspectSince == nil { suspectSince = now }
-    if lostSince == nil { lostSince = suspectSince }
+    if lostSince == nil, let since = suspectSince {
+      lostSince = since
+      actions.append(.lineLost(since))
+    }
     backAt = nil
     if let serverSince, now - serverSince >= Self.patience {
       current += 1
+      // Who contradicts the others is asked only where nobody else is left.
+      while current < servers.count, distrusted.contains(servers[current]), distrusted.count < servers.count {
+        current += 1
+      }
       self.serverSince = now
       if current == servers.count {
         current = 0
@@ -208,12 +391,13 @@ package struct UplinkPort: Sendable {
   }
 
   private mutating func request(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
-    guard !servers.isEmpty else { return }
+    guard !servers.isEmpty, !isResting else { return }
     if suspectSince == nil { serverSince = now }
     send(to: servers[current], now: now, random: &random, into: &actions)
     timers.set(.keepalive, at: now + interval)
     let wait =
-      suspectSince.map { now - $0 < Self.fastProbing ? Self.fastProbe : Self.slowProbe } ?? Self.answerTime
+      suspectSince.map { now - $0 < Self.fastProbing && !isPatient ? Self.fastProbe : Self.slowProbe }
+      ?? Self.answerTime
     timers.set(.probe, at: now + wait)
   }
 

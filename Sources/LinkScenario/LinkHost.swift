@@ -13,6 +13,8 @@ public struct LinkHost: SimulatedHost {
   public private(set) var records: [CallRecord] = []
   public private(set) var verdicts: [Verdict] = []
   public private(set) var isStopped = false
+  /// What the link wants to know of cuts in its next run.
+  public private(set) var cuts = CutDiary()
   /// Whether what must always hold is looked at after every input, and what leaves before it does.
   public var isWatched = false
   /// What did not hold, oldest first, at most 20.
@@ -103,6 +105,7 @@ public struct LinkHost: SimulatedHost {
     }
     guard SimulatedMedia.isMedia(socket) else {
       actions.append(.log("socket \(socket) could not be opened: \(reason)"))
+      apply(.socketFailed(LinkSocket(socket), reason: reason), now: now, into: &actions)
       return
     }
     var events: [MediaEvent] = []
@@ -120,6 +123,7 @@ public struct LinkHost: SimulatedHost {
     for action in wanted {
       switch action {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))
+      case .closeSocket(let socket): actions.append(.closeSocket(socket.rawValue))
       case .send(let bytes, let socket, let remote):
         actions.append(.send(bytes, socket: socket.rawValue, to: remote))
       case .media(let command):
@@ -133,6 +137,7 @@ public struct LinkHost: SimulatedHost {
             uplink: uplink, settings: settings, address: address,
             random: RandomSource(seed: discoveryRandom.next())))
         startDiscovery(now: now, into: &actions)
+      case .rememberCuts(let diary, _): cuts = diary
       case .record(let record): records.append(record)
       case .verdict(let verdict): verdicts.append(verdict)
       case .log(let level, let sentence):

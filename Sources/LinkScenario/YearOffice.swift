@@ -51,11 +51,14 @@ package struct YearOffice: Sendable, CustomStringConvertible {
     self.provider = provider.name
     var nat = router.behavior
     nat.lifetime = .seconds(seed % 3 == 0 ? 30 : 120)
+    nat.keepsStaleState = seed % 7 == 3
     self.nat = nat
     var quirks = ProviderQuirks()
     provider.change(&quirks)
     self.quirks = quirks
   }
 
-  package var description: String { "seed \(seed): router \(router), provider: \(provider)" }
+  package var description: String {
+    "seed \(seed): router \(router)\(nat.keepsStaleState ? ", keeps stale state" : ""), provider: \(provider)"
+  }
 }

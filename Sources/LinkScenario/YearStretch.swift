@@ -61,7 +61,10 @@ package final class YearStretch {
       scene.isLong = true
       scene.nat = office.nat
       scene.line.loss = 0.01
-      scene.link = { $0.trunks[0].realm = "provider.example" }
+      scene.link = {
+        $0.trunks[0].realm = "provider.example"
+        $0.uplinks[0].sparePort = 65003
+      }
       scene.provider = {
         $0.quirks = office.quirks
         $0.farEnds.append(

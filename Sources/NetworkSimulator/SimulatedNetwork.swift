@@ -32,6 +32,7 @@ public struct SimulatedNetwork: Sendable {
     var isStarted = false
     /// Wake-ups in a row that moved no deadline forward.
     var idleWakeUps = 0
+    var lastEphemeralPort: UInt16 = 0
   }
 
   struct Gateway: Sendable {
@@ -258,7 +259,13 @@ public struct SimulatedNetwork: Sendable {
     nodes[id.index].deadline = nodes[id.index].isStarted ? hosts[id.index].nextDeadline : nil
   }
 
-  private mutating func open(_ socket: Int, _ local: Endpoint, of id: NodeID) {
+  private mutating func open(_ socket: Int, _ wanted: Endpoint, of id: NodeID) {
+    var local = wanted
+    if wanted.port == 0 {
+      // The system's choice, which does not come back soon.
+      nodes[id.index].lastEphemeralPort = nodes[id.index].lastEphemeralPort % 16_384 + 1
+      local.port = 49_151 + nodes[id.index].lastEphemeralPort
+    }
     let node = nodes[id.index]
     let reason: String?
     if node.sockets.contains(where: { $0.id == socket }) {

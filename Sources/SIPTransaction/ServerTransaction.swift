@@ -6,7 +6,7 @@ package struct TakenRequest: Sendable {
   /// How its repetitions find it.
   package let key: ServerKey
   /// Where the answers go.
-  package let path: SIPPath
+  package var path: SIPPath
   /// The bytes of the last answer.
   package var response: [UInt8]?
   /// The To tag of the last answer.

@@ -2,6 +2,11 @@ public import NetworkTypes
 public import SIPSyntax
 
 extension TransactionLayer {
+  /// The answers to a request that came on another socket leave by this one from now on: the way that it came is gone.
+  public mutating func moveAnswers(of id: ServerTransactionID, toSocket socket: Int) {
+    servers[id]?.taken.path.socket = socket
+  }
+
   /// Answers a request: any number of 1xx, then one 2xx–6xx. A 2xx to INVITE is repeated until its ACK comes, then
   /// ``TransactionEvent/acknowledged(_:_:)`` follows, or ``TransactionEvent/unacknowledged(_:)``. An answer to a
   /// transaction that has had its final one, or has ended, is ignored.

@@ -11,6 +11,7 @@ public actor CallStore {
   private enum Item: Sendable {
     case call(CallRecord)
     case verdict(Verdict)
+    case note(key: String, text: String)
   }
 
   /// How many entries wait in memory at most.
@@ -53,6 +54,15 @@ public actor CallStore {
 
   public func append(_ verdict: Verdict) async { await append(.verdict(verdict)) }
 
+  /// Keeps a text for the next run, in the place of an earlier one with that key.
+  public func append(note text: String, key: String) async { await append(.note(key: key, text: text)) }
+
+  /// The text that was kept last with that key; `nil` where none was.
+  public func note(_ key: String) async -> String? {
+    for case .note(key, let text) in waiting.reversed() { return text }
+    return await read { connection in try StoreSchema.note(connection, key: key).map { [$0] } ?? [] }.first
+  }
+
   private func append(_ item: Item) async {
     if waiting.count >= Self.memoryLimit {
       waiting.removeFirst()
@@ -74,6 +84,7 @@ public actor CallStore {
             switch item {
             case .call(let record): try StoreSchema.insert(record, connection)
             case .verdict(let verdict): try StoreSchema.insert(verdict, connection)
+            case .note(let key, let text): try StoreSchema.insertNote(text, key: key, connection)
             }
           }
           try StoreSchema.prune(to: rowLimit, connection)

@@ -35,6 +35,9 @@ enum StoreSchema {
             code TEXT NOT NULL, sentence TEXT NOT NULL, evidence TEXT NOT NULL, nextStep TEXT NOT NULL);
           """)
     }
+    migrator.registerMigration("2: notes for the next run") { connection in
+      try connection.execute(sql: "CREATE TABLE note (key TEXT PRIMARY KEY NOT NULL, text TEXT NOT NULL)")
+    }
     return migrator
   }
 
@@ -58,6 +61,14 @@ enum StoreSchema {
         verdict.at, verdict.subject, verdict.callID, verdict.code, verdict.sentence, verdict.evidence,
         verdict.nextStep,
       ])
+  }
+
+  static func insertNote(_ text: String, key: String, _ connection: Database) throws {
+    try connection.execute(sql: "INSERT OR REPLACE INTO note (key, text) VALUES (?, ?)", arguments: [key, text])
+  }
+
+  static func note(_ connection: Database, key: String) throws -> String? {
+    try String.fetchOne(connection, sql: "SELECT text FROM note WHERE key = ?", arguments: [key])
   }
 
   static func prune(to limit: Int, _ connection: Database) throws {

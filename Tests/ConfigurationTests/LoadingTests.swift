@@ -42,11 +42,11 @@ import TrunklineDaemon
     #expect(configuration.storePath == "/var/lib/trunkline/trunkline.sqlite")
     #expect(configuration.later.numbering?.areaCode == "211")
     #expect(configuration.later.notify?.after == .seconds(120))
-    #expect(configuration.later.uplinks[0].sparePort == 65003)
+    #expect(configuration.link.uplinks[0].sparePort == 65003)
     let noted = loaded.diagnostics.map { $0.sentence.prefix { $0 != " " && $0 != ":" } }
     #expect(
       noted == [
-        "sparePort", "tlsBind", "tlsCertificate", "numbering", "calls", "profile", "dtmf", "outside", "numberFormat",
+        "tlsBind", "tlsCertificate", "numbering", "calls", "profile", "dtmf", "outside", "numberFormat",
         "profile", "codecs", "when", "notify",
       ])
   }

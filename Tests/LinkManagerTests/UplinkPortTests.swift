@@ -36,13 +36,18 @@ import Testing
 
     /// Runs for so many seconds; servers in `answering` answer at once that our packets come from `seen`.
     mutating func run(_ seconds: Double, answering: [Endpoint] = [], seen: Endpoint = home) {
+      run(seconds) { answering.contains($0.server) ? seen : nil }
+    }
+
+    /// Runs for so many seconds; each request is answered at once by what `answer` says, where it says something.
+    mutating func run(_ seconds: Double, _ seen: ((at: Double, id: UInt128, server: Endpoint)) -> Endpoint?) {
       let end = now + .nanoseconds(Int64(seconds * 1e9))
       var answered = sent.count
       while true {
         while answered < sent.count {
           let request = sent[answered]
           answered += 1
-          if answering.contains(request.server) { answer(request.id, from: request.server, seen: seen) }
+          if let seen = seen(request) { answer(request.id, from: request.server, seen: seen) }
         }
         guard let deadline = port.nextDeadline, deadline <= end else { break }
         now = max(now, deadline)
@@ -125,7 +130,7 @@ import Testing
     #expect(change.map { (3.0...3.5).contains($0.at) } ?? false)
     #expect(!bench.others.contains(.serversSilent), "the second has not been silent long enough")
     bench.run(2)
-    #expect(bench.others == [.serversSilent])
+    #expect(bench.others == [.lineLost(MonotonicInstant(nanoseconds: 500_000_000)), .serversSilent])
     bench.run(90)
     let late = bench.sent.filter { $0.at > 62 }
     #expect(zip(late.dropFirst(), late).allSatisfy { abs($0.at - $1.at - 1) < 0.001 }, "after a minute, every second")
@@ -151,10 +156,10 @@ import Testing
   @Test func whatAProviderSawCountsOnlyWhileSTUNIsSilent() {
     var bench = Bench()
     var actions: [UplinkPort.Action] = []
-    bench.port.observed(Self.moved, into: &actions)
+    bench.port.observed(Self.moved, now: bench.now, random: &bench.random, into: &actions)
     #expect(actions.isEmpty)
     bench.run(10)
-    bench.port.observed(Self.moved, into: &actions)
+    bench.port.observed(Self.moved, now: bench.now, random: &bench.random, into: &actions)
     #expect(actions == [.mapped(Self.moved, before: nil)])
   }
 
@@ -164,5 +169,59 @@ import Testing
     #expect(bench.port.currentServer == Self.second)
     bench.run(60, answering: [Self.first, Self.second])
     #expect(bench.port.currentServer == Self.first)
+  }
+
+  @Test func aSecondServerThatSeesAnotherAddressIsAFinding() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(20, answering: [Self.second])
+    #expect(bench.port.mapping == Self.home)
+    // The first server lives again, and lies.
+    bench.run(120) { request in request.server == Self.first ? Self.moved : Self.home }
+    #expect(bench.port.mapping == Self.home)
+    #expect(bench.others.count { if case .disagreed = $0 { true } else { false } } == 1)
+    #expect(!bench.others.contains(.mapped(Self.moved, before: Self.home)))
+  }
+
+  @Test func anotherServersOtherPortIsToldApart() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(5, answering: [Self.first])
+    let other = Endpoint(Self.home.address, port: 40_000)
+    bench.run(40, answering: [Self.second], seen: other)
+    #expect(bench.port.mapping == other)
+    #expect(bench.others.contains(.mappedElsewhere(other, before: Self.home)))
+  }
+
+  @Test func restingPortsAreSilentAndWakeWithNothingKnown() {
+    var bench = Bench()
+    bench.run(5, answering: [Self.first])
+    bench.port.rest()
+    let count = bench.sent.count
+    bench.run(200)
+    bench.port.otherPacketSent(now: bench.now)
+    bench.run(200)
+    #expect(bench.sent.count == count)
+    #expect(bench.port.nextDeadline == nil)
+    var actions: [UplinkPort.Action] = []
+    bench.port.wake(patiently: true, now: bench.now, random: &bench.random, into: &actions)
+    bench.take(actions)
+    bench.run(10)
+    let gaps = zip(bench.sent.dropFirst(count + 2), bench.sent.dropFirst(count + 1)).map { $0.at - $1.at }
+    #expect(gaps.allSatisfy { $0 >= 0.999 }, "once a second, \(gaps)")
+    bench.run(2, answering: [Self.first], seen: Self.moved)
+    #expect(bench.port.mapping == Self.moved)
+  }
+
+  @Test func aProvidersOtherViewIsLookedIntoOnce() {
+    var bench = Bench()
+    bench.run(5, answering: [Self.first])
+    let before = bench.sent.count
+    for _ in 0..<5 {
+      var actions: [UplinkPort.Action] = []
+      bench.port.observed(Self.moved, now: bench.now, random: &bench.random, into: &actions)
+      bench.take(actions)
+      bench.run(0.2, answering: [Self.first])
+    }
+    #expect(bench.sent.count == before + 2, "one look, and its repetition")
+    #expect(bench.port.mapping == Self.home, "the servers know better")
   }
 }

@@ -46,6 +46,7 @@ struct ConfigurationBuilder {
         name: name, bind: bind.compactMap(\.value.endpoint),
         stunServers: section.list("stunServers").compactMap(\.value.host))
       uplink.keepalive = section.duration("keepalive") ?? uplink.keepalive
+      uplink.sparePort = section.integer("sparePort").map(UInt16.init(clamping:))
       if case .address(let address) = section.value("publicAddress") { uplink.publicAddress = address }
       result.link.uplinks.append(uplink)
       let forwarded = section.section("incoming")
@@ -55,8 +56,7 @@ struct ConfigurationBuilder {
       }
       result.later.uplinks.append(
         LaterConfiguration.Uplink(
-          name: name, sparePort: section.integer("sparePort").map(UInt16.init(clamping:)),
-          incoming: forwarded == nil ? section.text("incoming") ?? "auto" : "forwarded",
+          name: name, incoming: forwarded == nil ? section.text("incoming") ?? "auto" : "forwarded",
           forwardedPort: forwarded?.integer("forwarded").map(UInt16.init(clamping:))))
     }
   }

@@ -36,7 +36,7 @@ enum ConfigurationTable {
       "bind", .list(.endpoint(defaultPort: 65002)), standard: "0.0.0.0:65002",
       "STUN and SIP towards the providers leave from this one UDP port; one address for each family."),
     .init(
-      "sparePort", .value(.integer(ports)), effect: .later(),
+      "sparePort", .value(.integer(ports)), standard: "65003",
       "Used only while the router holds dead state for the first port."),
     .init(
       "stunServers", .list(.host), standard: "[stun.sipgate.net:10000, stun.t-online.de]",

@@ -51,7 +51,6 @@ public struct LaterConfiguration: Sendable, Equatable {
 
   public struct Uplink: Sendable, Equatable {
     public var name: String
-    public var sparePort: UInt16?
     /// `auto`, `off`, `pcp`, `nat-pmp` or `upnp`; `forwarded` with ``forwardedPort``.
     public var incoming: String
     public var forwardedPort: UInt16?

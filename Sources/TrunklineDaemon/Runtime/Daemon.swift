@@ -105,6 +105,7 @@ public struct Daemon: Sendable {
       do { try file.write() } catch {
         logger.warning("the file that trunkline status reads cannot be written: \(error)")
       }
+      await Self.recall(store, of: link, for: host)
       ready(file.url, token, file.url + gate.makeLink())
     }
     defer {
@@ -128,6 +129,18 @@ public struct Daemon: Sendable {
       throw DaemonFailure.port(failure.description)
     }
     if let sentence = failure.sentence { throw DaemonFailure.port(sentence) }
+  }
+
+  /// Tells the link what its last run has left for it.
+  private static func recall(_ store: CallStore, of link: LinkConfiguration, for host: SignallingHost) async {
+    for uplink in link.uplinks.map(\.name) {
+      guard let text = await store.note(Notifier.cutsKey(uplink)),
+        let diary = try? JSONDecoder().decode(CutDiary.self, from: Data(text.utf8))
+      else { continue }
+      // What stands in the file is checked as if it were new.
+      let checked = CutDiary(diary.cuts)
+      _ = await host.run { $0.apply(.cutsRemembered(checked, uplink: uplink)) }
+    }
   }
 
   /// What the HTTP server and the services say of themselves interests nobody while it is not a warning.

@@ -14,6 +14,8 @@ final class Notifier: Sendable {
   let control = Mutex<DaemonControl?>(nil)
   let stopped = AsyncStream.makeStream(of: Void.self)
 
+  static func cutsKey(_ uplink: String) -> String { "cuts \(uplink)" }
+
   func listeners(_ store: CallStore, _ logger: Logger) -> SignallingHost.Listeners {
     SignallingHost.Listeners(
       recorded: { record in
@@ -27,6 +29,10 @@ final class Notifier: Sendable {
           await store.append(verdict)
           self.control.withLock { $0 }?.tell(.verdict(verdict))
         }
+      },
+      cutsLearned: { diary, uplink in
+        guard let text = try? JSONEncoder().encode(diary) else { return }
+        Task { await store.append(note: String(decoding: text, as: UTF8.self), key: Self.cutsKey(uplink)) }
       },
       logged: { level, sentence in logger.log(level: Logger.Level(level), "\(sentence)") },
       measured: { self.control.withLock { $0 }?.measured($0) },

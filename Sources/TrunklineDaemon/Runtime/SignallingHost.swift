@@ -23,6 +23,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   public struct Listeners: Sendable {
     public var recorded: @Sendable (CallRecord) -> Void
     public var verdict: @Sendable (Verdict) -> Void
+    /// When the line of an uplink is cut, to be told to the next run.
+    public var cutsLearned: @Sendable (CutDiary, String) -> Void
     public var logged: @Sendable (LinkLogLevel, String) -> Void
     public var measured: @Sendable (LinkMeasurement) -> Void
     public var statusChanged: @Sendable () -> Void
@@ -31,12 +33,14 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
 
     public init(
       recorded: @escaping @Sendable (CallRecord) -> Void, verdict: @escaping @Sendable (Verdict) -> Void,
+      cutsLearned: @escaping @Sendable (CutDiary, String) -> Void,
       logged: @escaping @Sendable (LinkLogLevel, String) -> Void,
       measured: @escaping @Sendable (LinkMeasurement) -> Void, statusChanged: @escaping @Sendable () -> Void,
       stopped: @escaping @Sendable () -> Void
     ) {
       self.recorded = recorded
       self.verdict = verdict
+      self.cutsLearned = cutsLearned
       self.logged = logged
       self.measured = measured
       self.statusChanged = statusChanged
@@ -58,6 +62,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   /// Where TCP connections are taken, for each of the link's sockets that has such a place.
   var listening: [(socket: LinkSocket, endpoint: Endpoint)] = []
   var openFailure: (any Error)?
+  /// Whether all that was opened at the start is open.
+  private var isStarted = false
   /// What the link was given last.
   private var configuration: LinkConfiguration
   var recordings: [String: [Int16]] = [:]
@@ -108,6 +114,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     let failure = await run { host in
       host.apply(.started)
       guard host.openFailure == nil else { return host.openFailure }
+      host.isStarted = true
       host.startEmbedded()
       return nil
     }
@@ -157,10 +164,9 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   /// Tells the link what this machine's addresses and its clock are now, where they are not what it takes them for.
   func systemChecked(interfaces: [InterfaceAddress]) {
     if !interfaces.isEmpty, interfaces != configuration.lan.interfaces {
-      var new = configuration
-      new.lan.interfaces = interfaces
+      configuration.lan.interfaces = interfaces
       listeners.logged(.debug, "the addresses of this machine have changed")
-      reconfigure(new)
+      apply(.hostChanged(interfaces))
     }
     let wallTime = SystemClock.wallTime()
     let drift = wallTime.nanoseconds - link.wallTime(SystemClock.now()).nanoseconds
@@ -212,6 +218,10 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     for action in actions {
       switch action {
       case .openSocket(let socket, let endpoint): open(socket, endpoint)
+      case .closeSocket(let socket):
+        guard let id = linkSockets.removeValue(forKey: socket) else { break }
+        setOwner(nil, of: id)
+        loop.close(id)
       case .send(let bytes, let socket, let remote):
         if let id = linkSockets[socket] { loop.send(bytes, on: id, to: remote) }
       case .listen(let socket, let endpoint): listen(socket, endpoint)
@@ -223,6 +233,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
           loop.post { [self] in apply(.nameResolved(host, addresses)) }
         }
       case .discoverNAT(let uplink, let settings): discoverNAT(uplink, settings)
+      case .rememberCuts(let diary, let uplink): listeners.cutsLearned(diary, uplink)
       case .record(let record): listeners.recorded(record)
       case .verdict(let verdict): listeners.verdict(verdict)
       case .log(let level, let sentence): listeners.logged(level, sentence)
@@ -242,7 +253,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       let local = loop.localEndpoint(id) ?? endpoint
       apply(.socketOpened(socket, local: local))
     } catch {
-      openFailure = error
+      // Without a spare port the link is no worse than before.
+      if isStarted { apply(.socketFailed(socket, reason: error.sentence)) } else { openFailure = error }
     }
   }
 }
