@@ -6,7 +6,8 @@ public enum RelayAction: Sendable, Equatable {
   case openSocket(MediaPortID, MediaComponent, local: Endpoint)
   case closeSocket(MediaPortID, MediaComponent)
   case send([UInt8], MediaPortID, MediaComponent, to: Endpoint)
-  /// Packets of this source are now relayed: the shell may keep a socket connected to it. `nil`: no more.
+  /// Packets of this source are now relayed: the shell may keep a socket connected to it. `nil`: no such
+  /// socket may be kept, until another source is named or packets of the latched one have been heard again.
   case connect(MediaPortID, MediaComponent, Endpoint?)
   case event(MediaEvent)
 }

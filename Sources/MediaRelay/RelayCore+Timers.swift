@@ -61,7 +61,16 @@ extension RelayCore {
   private mutating func silenceDue(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {
     guard lanes[2 * slot].audio == .flowing, silenceDeadline(slot) <= now else { return }
     lanes[2 * slot].audio = .silent
+    disconnect(slot, &actions)
     actions.append(.event(.silent(ports[slot].id)))
+  }
+
+  /// Has packets look for their way one by one. A connected socket goes on sending from the address that this machine had
+  /// when it was connected, over IPv6 even when that address is gone, and then nobody can answer.
+  mutating func disconnect(_ slot: Int, _ actions: inout [RelayAction]) {
+    for component in MediaComponent.allCases where lanes[2 * slot + Int(component.rawValue)].latched != nil {
+      actions.append(.connect(ports[slot].id, component, nil))
+    }
   }
 
   private mutating func countDue(_ slot: Int, _ now: MonotonicInstant, _ actions: inout [RelayAction]) {

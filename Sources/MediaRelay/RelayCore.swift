@@ -189,6 +189,8 @@ public struct RelayCore: Sendable {
     ports[slot].toldRTP = nil
     ports[slot].toldRTCP = nil
     ports[slot].tellAt = nil
+    // Nor is the way of its packets certain.
+    disconnect(slot, &actions)
     startProbes(slot, interval: Self.probeInterval, now, &actions)
     reschedule(slot)
   }

@@ -121,6 +121,23 @@ import Testing
     #expect(gaps.last == 1000)
   }
 
+  /// A connected socket keeps the address that this machine had: after a silence, and when the line has another address, none
+  /// is kept until the peer has been heard again. What is relayed goes on.
+  @Test func looksForAWayAfterASilence() {
+    var bench = Bench.coupled()
+    bench.receive(control(), from: Bench.alice, on: Bench.a, .rtcp)
+    bench.stream(10, from: Bench.alice, on: Bench.a)
+    #expect(bench.connected == ["1 rtp": Bench.alice, "1 rtcp": Bench.alice])
+    bench.advance(.milliseconds(280))
+    #expect(bench.connected == ["1 rtp": nil, "1 rtcp": nil])
+    bench.forget()
+    bench.receive(audio(1), from: Bench.bob, on: Bench.b)
+    #expect(bench.audioSent.map(\.to) == [Bench.alice])
+    #expect(bench.connected["2 rtp"] == .some(Bench.bob))
+    bench.perform(.setSTUN(Bench.b, MediaSTUNPlan(server: Bench.server, keepalive: .seconds(10))))
+    #expect(bench.connected["2 rtp"] == .some(nil))
+  }
+
   @Test func playsAToneOnTime() throws {
     var bench = Bench.coupled()
     bench.perform(.play(Bench.a, .tone(hertz: 400), payloadType: 8))
