@@ -28,7 +28,7 @@ class Call:
         self.routes, self.sequence = [], 1
         self.invite, self.answer = None, None   # outgoing: a transaction and our ACK; incoming: the request and our answer
         self.offer, self.reply = None, None     # the last re-INVITE of the other side, and what it got
-        self.stream = rtp.Stream(phone.network, phone.place, phone.address, phone.follow)
+        self.stream = rtp.Stream(phone.audio, phone.network, phone.place, phone.address, phone.follow)
         self.answered_at = None
         self.offers = 0             # re-INVITEs that came
         self.requested = ""         # the number in the Request-URI of an incoming call
@@ -65,6 +65,7 @@ class Phone:
         self.requests = []          # methods of requests that came, for the cases that count
         self.registered = None      # the status of the last REGISTER
         self._timers, self._order, self._jobs = [], itertools.count(), []
+        self.audio = rtp.Audio()
         self.socket = network.socket(place, lambda: bound(address, port))
         self.port = self.socket.getsockname()[1]
         self._wake, self._woken = socket.socketpair()
@@ -106,8 +107,7 @@ class Phone:
         self._over = True
         self._wake.send(b"x")
         self._thread.join(2)
-        for call in self.calls.values():
-            call.stream.close()
+        self.audio.close()
         self.socket.close()
 
     def do(self, job):
@@ -255,7 +255,7 @@ class Phone:
         if call.state != "ended":
             call.ended_by = who
             call.state = "ended"
-            call.stream._sending.clear()
+            call.stream.stop()
 
     # Within a dialog.
 
