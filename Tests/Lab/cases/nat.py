@@ -34,20 +34,37 @@ KINDS = {
     "poolpersistent": (PORT_RESTRICTED, {"portPreserved": "yes"}),
     "alg": (PORT_RESTRICTED, {"portPreserved": "yes"}),
 }
-SHORT_CARRIER = ("portrestricted", "symmetric", "fullcone")
+# What a carrier's NAT does by itself (lab/network.py), and whether it keeps ports.
+CARRIERS = {"portrestricted": (INDEPENDENT, PORT, True), "symmetric": (PORT, PORT, False)}
+STRICTER = (INDEPENDENT, ADDRESS, PORT)
+CLASSES = {INDEPENDENT: "fullCone", ADDRESS: "restrictedCone", PORT: "portRestrictedCone"}
 SERVERS = {"stund": (3478, 3479), "coturn": (3480, 3481), "trunkline": (3482, 3483)}
 LIFETIMES = {False: (15,), True: (15, 30, 180)}
 # The parts run side by side, each in a lab of its own.
-PARTS = {"a": list(KINDS)[0::2], "b": list(KINDS)[1::2]}
+PARTS = 4
 
 
-def expected_behind_carrier(kind):
-    """The carrier's own NAT is port-restricted: the stricter one of the two shows."""
-    (found, mapping, filtering), _ = KINDS[kind]
-    if found not in ("blocked", "symmetric"):
-        found, mapping, filtering = PORT_RESTRICTED
-    more = {} if found == "blocked" else {"carrierGradeNAT": "yes", "doubleNAT": "yes"}
-    return (found, mapping, filtering), more
+def behind(carrier, kind):
+    """What is to be found where a carrier's NAT stands before that kind of router: both in a row."""
+    (found, mapping, filtering), more = KINDS[kind]
+    if found == "blocked":
+        return KINDS[kind]              # nothing reaches the carrier
+    outer_mapping, outer_filtering, keeps_ports = CARRIERS[carrier]
+    # The public port depends on the destination as soon as one of the two makes it so: the carrier maps each port that the
+    # router gave to another one, and one that the router gave once it may map several times.
+    mapping = max(mapping, outer_mapping, key=STRICTER.index)
+    # A packet has to get through both.
+    filtering = max(filtering, outer_filtering, key=STRICTER.index)
+    # RFC 3489 asks no further once the mapping differs. "Open" and "firewall" are for those without any NAT.
+    found = "symmetric" if mapping != INDEPENDENT else CLASSES[filtering]
+    expected = {"carrierGradeNAT": "yes", "portPreserved": more["portPreserved"] if keeps_ports else "no"}
+    # A port that the carrier keeps is as predictable as it was; one that it draws is not.
+    if "portsPredictable" in more:
+        expected["portsPredictable"] = more["portsPredictable"] if keeps_ports else "no"
+    # Whether a router without NAT translates nobody inside can see: two private hops are two private hops.
+    if kind not in ("open", "firewall"):
+        expected["doubleNAT"] = "yes"
+    return (found, mapping, filtering), expected
 
 
 def start_servers(lab):
@@ -75,7 +92,7 @@ def discover(lab, name, server, *options, limit=20):
              f"{network.PROVIDER}:{SERVERS[server][0]}", "--json", *options]
     done = subprocess.run(words, capture_output=True, text=True, timeout=limit)
     took = time.monotonic() - began
-    with open(lab.file(f"{name}-{server}.txt"), "w") as file:
+    with open(lab.file(f"{name.replace(' ', '-')}-{server}.txt"), "w") as file:
         file.write(f"{' '.join(words)}\nexit {done.returncode} after {took:.2f} s\n{done.stderr}\n{done.stdout}\n")
     try:
         return json.loads(done.stdout), done.returncode, took
@@ -102,8 +119,8 @@ def check(lab, kind, name, expected, more, server, times):
 def visit(lab, kinds, carrier, times, failures):
     for kind in kinds:
         lab.network.set_nat(kind)
-        expected, more = expected_behind_carrier(kind) if carrier else KINDS[kind]
-        name = f"carrier, {kind}" if carrier else kind
+        expected, more = behind(carrier, kind) if carrier else KINDS[kind]
+        name = f"{kind} behind {carrier} carrier" if carrier else kind
         together = [threading.Thread(target=guarded, args=(
             failures, check, lab, kind, name, expected, more, server, times)) for server in SERVERS]
         for thread in together:
@@ -149,9 +166,20 @@ def run(lab_arguments, long):
     if lacking:
         raise host.Skipped("not installed: " + ", ".join(lacking))
     times, failures = [], []
-    work = [(part, lab_arguments, letter, kinds, False, times) for letter, kinds in PARTS.items()]
-    work.append((part, lab_arguments, "c", list(KINDS) if long else SHORT_CARRIER, True, times))
-    work.append((lifetimes, lab_arguments, long))
+    kinds = list(KINDS)
+    work = [(lifetimes, lab_arguments, long)]
+    for carrier, letters in (None, "abcd"), ("portrestricted", "efgh"):
+        work += [(part, lab_arguments, letter, kinds[n::PARTS], carrier, times) for n, letter in enumerate(letters)]
+    side_by_side(lab_arguments, work, failures)
+    if long:
+        side_by_side(lab_arguments, [(part, lab_arguments, letter, kinds[n::PARTS], "symmetric", times)
+                                     for n, letter in enumerate("abcd")], failures)
+    host.require(not failures, "; ".join(failures))
+    return (f"{len(KINDS)} kinds, and the same behind {'two kinds of carrier' if long else 'a carrier'}, named with stund, coturn "
+            f"and our own server, at most {max(times):.1f} s; lifetimes {', '.join(map(str, LIFETIMES[long]))} s within 2 s")
+
+
+def side_by_side(lab_arguments, work, failures):
     threads = [threading.Thread(target=guarded, args=(failures, *each, failures), daemon=True) for each in work]
     try:
         for thread in threads:
@@ -159,10 +187,5 @@ def run(lab_arguments, long):
         for thread in threads:
             thread.join()
     finally:
-        for letter in "abcl":
+        for letter in "abcdefghl":
             network.remove(lab_arguments["prefix"] + letter)
-    host.require(not failures, "; ".join(failures))
-    behind = len(KINDS) if long else len(SHORT_CARRIER)
-    return (f"{len(KINDS)} kinds and {behind} behind a carrier's NAT named with stund, "
-            f"coturn and our own server, at most {max(times):.1f} s; "
-            f"lifetimes {', '.join(map(str, LIFETIMES[long]))} s within 2 s")

@@ -1,12 +1,15 @@
 """The internet in namespaces: provider – core – router with a NAT – office and telephones.
 
     provider  198.51.100.1 .2   Kamailio and STUN (two addresses, as RFC 5780 wants)
-              198.51.100.3      the far end
+              198.51.100.3 .4   the far end, and another one
     core      198.51.100.254, 203.0.113.1
     carrier   only where asked for: 203.0.113.10 outside, 100.64.0.1 inside, a NAT of the provider
     router    203.0.113.10 (100.64.0.10) outside, 192.168.77.1 inside, NAT by nat/KIND.nft
     office    192.168.77.100    Trunkline
     phones    192.168.77.101    telephones of the office
+
+With `second` the office has a second line, by a router of its own (a mobile one, say): the office's second interface has
+192.168.78.100, and what is sent from that address goes that way, to 192.0.2.10 outside.
 
 With `ipv6` all of them but the telephones have IPv6 addresses too, and nobody translates those:
 
@@ -24,17 +27,38 @@ import time
 
 from . import host
 
-PROVIDER, PROVIDER_2, FAR = "198.51.100.1", "198.51.100.2", "198.51.100.3"
+PROVIDER, PROVIDER_2, FAR, FAR_2 = "198.51.100.1", "198.51.100.2", "198.51.100.3", "198.51.100.4"
 PUBLIC, OFFICE, PHONES = "203.0.113.10", "192.168.77.100", "192.168.77.101"
 PROVIDER_6, FAR_6, CORE_6, OFFICE_6 = "2001:db8:1::1", "2001:db8:1::3", "2001:db8:1::fe", "2001:db8:77::100"
-PLACES = ("provider", "core", "router", "office", "phones", "carrier")
+PLACES = ("provider", "core", "router", "office", "phones", "carrier", "second")
 # Between a carrier and its customers (RFC 6598).
 CARRIER, CUSTOMER = "100.64.0.1", "100.64.0.10"
+# The second line, outside and inside.
+PUBLIC_2, OFFICE_2 = "192.0.2.10", "192.168.78.100"
+# What the provider of the line drops: packets that come from addresses which the line does not have any more (RFC 2827).
+INGRESS = """
+table inet ingress {
+  set former {
+    type ipv4_addr
+  }
+  set former_6 {
+    type ipv6_addr
+    flags interval
+  }
+  chain forward {
+    type filter hook forward priority filter
+    iifname cust0 ip saddr @former drop
+    iifname cust0 ip6 saddr @former_6 drop
+  }
+}"""
 
 
 class Network:
-    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120, carrier=False, ipv6=False):
-        self.prefix, self.has_carrier = prefix, carrier
+    """`carrier` is the kind of NAT that a carrier has in front of the router; None where there is none."""
+
+    def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120, carrier=None, ipv6=False,
+                 second=False):
+        self.prefix, self.has_carrier = prefix, carrier is not None
         # The router's outside address, and who is at the other end.
         self.outside, gateway = (CUSTOMER, CARRIER) if carrier else (PUBLIC, "203.0.113.1")
         # What it has besides, where its kind is a pool.
@@ -42,12 +66,12 @@ class Network:
         self.processes = []
         self.timeouts = (udp_timeout, stream_timeout)
         remove(prefix)
-        places = PLACES if carrier else PLACES[:-1]
+        places = [place for place in PLACES if {"carrier": carrier, "second": second}.get(place, True)]
         for place in places:
             self._ip("netns", "add", self.namespace(place))
         for place in places:
             self._ip("-n", self.namespace(place), "link", "set", "lo", "up")
-        self._cable("provider", "eth0", [PROVIDER, PROVIDER_2, FAR], "core", "prov0", ["198.51.100.254"])
+        self._cable("provider", "eth0", [PROVIDER, PROVIDER_2, FAR, FAR_2], "core", "prov0", ["198.51.100.254"])
         if carrier:
             self._cable("carrier", "up0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
             self._cable("router", "wan0", [CUSTOMER], "carrier", "sub0", [CARRIER])
@@ -62,13 +86,21 @@ class Network:
         for place, gateway in (("provider", "198.51.100.254"), ("router", gateway), ("office", "192.168.77.1"),
                                ("phones", "192.168.77.1")):
             self._in(place, "route", "add", "default", "via", gateway)
-        for place in ("core", "router", "carrier") if carrier else ("core", "router"):
+        # Where the kernel shows bridged packets to the router's rules, the office's own would be translated and dropped too.
+        self.run("router", "sysctl", "-qw", "net.bridge.bridge-nf-call-iptables=0", "net.bridge.bridge-nf-call-ip6tables=0",
+                 check=False)
+        self.former = set()         # addresses and prefixes that the line had
+        self.run("core", "nft", INGRESS)
+        for place in {"core", "router", "carrier", "second"}.intersection(places):
             # What routers say about packets that went too far is not rationed: here much happens within a second.
             self.run(place, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0")
         if carrier:
             self._in("carrier", "route", "add", "default", "via", "203.0.113.1")
+            ports = {"portrestricted": "", "symmetric": "fully-random"}[carrier]
             self.run("carrier", "nft", "add table ip carrier; add chain ip carrier out "
-                     "{ type nat hook postrouting priority srcnat; }; add rule ip carrier out oifname up0 masquerade")
+                     f"{{ type nat hook postrouting priority srcnat; }}; add rule ip carrier out oifname up0 masquerade {ports}")
+        if second:
+            self._add_second()
         self.prefix_6 = None
         if ipv6:
             self._add_ipv6()
@@ -84,21 +116,52 @@ class Network:
             self.run(place, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv6.icmp.ratelimit=0")
         self.set_prefix(OFFICE_6)
 
+    def _add_second(self):
+        self._cable("second", "wan0", [PUBLIC_2], "core", "cust1", ["192.0.2.1"])
+        self._cable("office", "eth1", [OFFICE_2], "second", "lan", ["192.168.78.1"])
+        self._in("second", "route", "add", "default", "via", "192.0.2.1")
+        self._in("office", "route", "add", "default", "via", "192.168.78.1", "dev", "eth1", "table", "78")
+        self._in("office", "rule", "add", "from", OFFICE_2, "lookup", "78")
+        self.run("second", "nft", "-I", os.path.join(host.LAB, "nat"), "-f", os.path.join(host.LAB, "nat", "portrestricted.nft"))
+
+    def cut_second(self):
+        """The second line goes down. Returns when."""
+        self._in("second", "addr", "del", PUBLIC_2 + "/24", "dev", "wan0")
+        return time.monotonic()
+
+    def restore_second(self):
+        """It comes back as it was, and its router knows nothing. Returns when."""
+        self._forget("second")
+        self._batch("second", f"addr add {PUBLIC_2}/24 dev wan0", "route add default via 192.0.2.1")
+        return time.monotonic()
+
     def set_prefix(self, office):
-        """Gives the office's network another prefix, or with None takes away the one that it has. Returns when."""
+        """Gives the office's network another prefix, or with None takes away the line together with the prefix. Returns when."""
         if self.prefix_6:
-            prefix = self.prefix_6.rpartition("::")[0]
-            self._in("core", "-6", "route", "del", f"{prefix}::/64")
-            self._in("router", "addr", "del", f"{prefix}::1/64", "dev", "lan")
+            prefix = prefix_of(self.prefix_6)
+            self._in("core", "-6", "route", "del", prefix)
+            self._in("router", "-6", "route", "flush", "::/0")
+            self._in("router", "addr", "del", f"{prefix[:-3]}1/64", "dev", "lan")
             self._in("office", "addr", "del", f"{self.prefix_6}/64", "dev", "eth0")
+            self.former.add(self.prefix_6)
         self.prefix_6 = office
         if office:
-            prefix = office.rpartition("::")[0]
-            self._in("router", "addr", "add", f"{prefix}::1/64", "dev", "lan", "nodad")
-            self._in("office", "addr", "add", f"{office}/64", "dev", "eth0", "nodad")
-            self._in("office", "-6", "route", "replace", "default", "via", f"{prefix}::1")
-            self._in("core", "-6", "route", "add", f"{prefix}::/64", "via", "fd00:1::2")
+            prefix = prefix_of(office)
+            self._refuse_former(office)
+            self._batch("core", f"route add {prefix} via fd00:1::2")
+            self._batch("router", "route replace ::/0 via fd00:1::1", f"addr add {prefix[:-3]}1/64 dev lan nodad")
+            self._batch("office", f"addr add {office}/64 dev eth0 nodad",
+                        f"route replace ::/0 via {prefix[:-3]}1")
         return time.monotonic()
+
+    def _refuse_former(self, present):
+        """The line's provider takes no packets any more from what the line had before."""
+        self.former.discard(present)
+        rules = ["flush set inet ingress former", "flush set inet ingress former_6"]
+        for address in sorted(self.former):
+            rules.append(f"add element inet ingress former{'_6' if ':' in address else ''} "
+                         f"{{ {prefix_of(address) if ':' in address else address} }}")
+        self.run("core", "nft", "\n".join(rules))
 
     def namespace(self, place):
         return f"{self.prefix}-{place}"
@@ -141,6 +204,7 @@ class Network:
         Returns when."""
         self._in("router", "addr", "del", self.outside + "/24", "dev", "wan0")
         at = time.monotonic()
+        self.former.add(self.outside)
         if not keep_state:
             self.forget_mappings()
         return at
@@ -148,17 +212,24 @@ class Network:
     def restore(self, address=None, keep_state=False):
         """The line comes back, with another address where one is given. Returns when."""
         self.outside = address or self.outside
+        self._refuse_former(self.outside)
         if keep_state:          # only what is new goes by the new address
             self.run("router", "nft", "insert", "rule", "ip", "translation", "postrouting", "oifname", "wan0", "snat", "to",
                      self.outside)
         else:
             self.forget_mappings()
-        script = f"addr add {self.outside}/24 dev wan0\nroute add default via 203.0.113.1\n"
-        subprocess.run(["ip", "-n", self.namespace("router"), "-batch", "-"], input=script, text=True, check=True)
+        self._batch("router", f"addr add {self.outside}/24 dev wan0", "route add default via 203.0.113.1")
         return time.monotonic()
 
     def forget_mappings(self):
-        host.command("ip", "netns", "exec", self.namespace("router"), "conntrack", "-F", check=False)
+        self._forget("router")
+
+    def _forget(self, place):
+        host.command("ip", "netns", "exec", self.namespace(place), "conntrack", "-F", check=False)
+
+    def _batch(self, place, *lines):
+        """Several commands of ip in one go, so that nothing happens between them."""
+        subprocess.run(["ip", "-n", self.namespace(place), "-batch", "-"], input="\n".join(lines) + "\n", text=True, check=True)
 
     def run(self, place, *words, check=True):
         return host.command("ip", "netns", "exec", self.namespace(place), *words, check=check)
@@ -176,6 +247,11 @@ class Network:
         for process in reversed(self.processes):
             process.stop()
         remove(self.prefix)
+
+
+def prefix_of(address):
+    """The /64 of an IPv6 address."""
+    return address.rpartition("::")[0] + "::/64"
 
 
 class Process:

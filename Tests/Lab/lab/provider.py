@@ -9,7 +9,7 @@ import struct
 from . import host, network, phone, sip
 
 USER, PASSWORD, NUMBER = "trunk", "trunk-secret", "+4921112345"
-DOMAIN, FAR_NUMBER, SIPP_NUMBER = "provider.example", "+493012345", "+498912345"
+DOMAIN, FAR_NUMBER, OTHER_NUMBER, SIPP_NUMBER = "provider.example", "+493012345", "+494012345", "+498912345"
 REGISTRAR = (network.PROVIDER, 5060)
 STUN_PORT = 3478
 
@@ -50,7 +50,8 @@ class Provider:
     def start_stun(self, kind="coturn"):
         first, second = network.PROVIDER, network.PROVIDER_2
         if kind == "coturn":
-            words = ["turnserver", "-n", "-S", "-L", first, "-L", second, *(["-L", self.address] if ":" in self.address else []), "-p", str(STUN_PORT), "--no-tls", "--no-dtls",
+            third = ["-L", self.address] if ":" in self.address else []
+            words = ["turnserver", "-n", "-S", "-L", first, "-L", second, *third, "-p", str(STUN_PORT), "--no-tls", "--no-dtls",
                      "--no-tcp", "--no-cli", "-m", "1", "--log-file=stdout", "--pidfile", self.lab.file("turn.pid"),
                      "--userdb", self.lab.file("turn.db")]
         else:
@@ -62,9 +63,10 @@ class Provider:
         self.lab.network.start("provider", path, *words[1:], log=self.lab.file("stun.log"))
         host.wait_for(f"{kind} answers", lambda: stun_ask(self.lab.network, "provider", network.FAR, (first, STUN_PORT)), 10)
 
-    def far_end(self, follow="latching", **options):
-        """The registered far end, called by FAR_NUMBER."""
-        far = phone.Phone(self.lab.network, "provider", self.far, (self.address, 5060), "far", "far-secret", DOMAIN, port=5070,
+    def far_end(self, follow="latching", other=False, **options):
+        """The registered far end, called by FAR_NUMBER, or the other one at an address of its own, by OTHER_NUMBER."""
+        user, address = ("other", network.FAR_2) if other else ("far", self.far)
+        far = phone.Phone(self.lab.network, "provider", address, (self.address, 5060), user, "far-secret", DOMAIN, port=5070,
                           follow=follow, **options)
         self.lab.phones.append(far)
         return far.register(expires=600)
