@@ -3,6 +3,7 @@ Kamailio. When this fails, the other cases say nothing about Trunkline."""
 
 import os
 import socket
+import threading
 import time
 
 from lab import host, network, provider
@@ -17,6 +18,8 @@ KINDS = {
     "symmetric": (network.PUBLIC, False, False, False),
     "blocked": None,
 }
+# How long the router with stale state remembers, seconds.
+STALE_TIMEOUT = 3
 
 
 def probe(net):
@@ -48,6 +51,81 @@ def probe(net):
     finally:
         for each in (office, first, second, other):
             each.close()
+
+
+def seen(office, server):
+    """As what the server sees a packet of the office, when its answer arrives; None when either is lost."""
+    while drop(office) or drop(server):
+        pass
+    office.sendto(b"who am I", server.getsockname())
+    try:
+        source = server.recvfrom(100)[1]
+        server.sendto(b"you", source)
+        return source[0] if office.recvfrom(100)[0] == b"you" else None
+    except OSError:
+        return None
+
+
+def drop(made):
+    """Whether there was a packet left of before."""
+    try:
+        return made.recvfrom(100, socket.MSG_DONTWAIT)
+    except OSError:
+        return None
+
+
+def second_line(lab):
+    """What leaves from the second address goes by the second line, whatever becomes of the first."""
+    net = lab.network
+    server = net.socket("provider", lambda: bound(network.PROVIDER))
+    first, second = (net.socket("office", lambda a=address: bound(a)) for address in (network.OFFICE, network.OFFICE_2))
+    for does, expected in ((None, (network.PUBLIC, network.PUBLIC_2)), (net.cut, (None, network.PUBLIC_2)),
+                           (net.restore, (network.PUBLIC, network.PUBLIC_2)), (net.cut_second, (network.PUBLIC, None)),
+                           (net.restore_second, (network.PUBLIC, network.PUBLIC_2))):
+        if does:
+            does()
+        found = seen(first, server), seen(second, server)
+        host.require(found == expected, f"two lines after {getattr(does, '__name__', 'the start')}: {found}, not {expected}")
+    for each in (server, first, second):
+        each.close()
+
+
+def stale_state(lab):
+    """A router that kept its state: a port that goes on sending leaves by the old address and gets no answer, a fresh one
+    works, and so does the old one when it was silent for as long as the router remembers."""
+    net, address = lab.network, "203.0.113.20"
+    link = lab.capture("core", "cust0")
+    server = net.socket("provider", lambda: bound(network.PROVIDER))
+    port = net.socket("office", lambda: bound(network.OFFICE))
+    host.require(seen(port, server) == network.PUBLIC, "stale state: the port does not work to begin with")
+    net.cut(keep_state=True)
+    net.restore(address, keep_state=True)
+    began = time.time()
+    while time.time() < began + 2 * STALE_TIMEOUT:
+        found = seen(port, server)
+        host.require(found is None, f"stale state: the port that goes on sending is answered, as {found}")
+    sources = {p.source[0] for p in link.seen(lambda p: p.target[0] == network.PROVIDER, began)}
+    host.require(sources == {network.PUBLIC}, f"stale state: packets left as {sources}")
+    fresh = net.socket("office", lambda: bound(network.OFFICE))
+    found = seen(fresh, server)
+    host.require(found == address, f"stale state: a fresh port is seen as {found}")
+    time.sleep(STALE_TIMEOUT + 1)
+    found = seen(port, server)
+    host.require(found == address, f"stale state: after silence the old port is seen as {found}")
+    for each in (server, port, fresh):
+        each.close()
+
+
+def beside(lab_arguments, failures):
+    """Networks that only some cases have."""
+    for work, options in ((stale_state, {"nat": "stale", "udp_timeout": STALE_TIMEOUT, "stream_timeout": STALE_TIMEOUT}),
+                          (second_line, {"second": True})):
+        arguments = {"prefix": lab_arguments["prefix"] + "b", "folder": os.path.join(lab_arguments["folder"], work.__name__)}
+        try:
+            with Lab(**arguments, **options) as lab:
+                work(lab)
+        except Exception as error:
+            failures.append(error)
 
 
 def talk(lab, latching, seconds):
@@ -89,6 +167,20 @@ def bound(address):
 
 def run(lab_arguments, long):
     seconds = 10 if long else 3
+    failures = []
+    others = threading.Thread(target=beside, args=(lab_arguments, failures))
+    others.start()
+    try:
+        heard = kinds_and_calls(lab_arguments, seconds)
+    finally:
+        others.join()
+    if failures:
+        raise failures[0]
+    return (f"{len(KINDS)} kinds of NAT, stale state, a second line; four calls of {seconds} s, at least {min(heard)} packets "
+            "each way")
+
+
+def kinds_and_calls(lab_arguments, seconds):
     with Lab(**lab_arguments) as lab:
         for kind, expected in KINDS.items():
             lab.network.set_nat(kind)
@@ -101,4 +193,4 @@ def run(lab_arguments, long):
         folder = os.path.join(lab_arguments["folder"], "latching" if latching else "strict")
         with Lab(**{**lab_arguments, "folder": folder}) as lab:
             heard += talk(lab, latching, seconds)
-    return f"{len(KINDS)} kinds of NAT; four calls of {seconds} s, at least {min(heard)} packets each way"
+    return heard

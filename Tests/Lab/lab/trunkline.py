@@ -18,13 +18,20 @@ MEDIA = range(55000, 56000)
 PHONES = {"10": "phone-ten", "20": "phone-twenty"}
 
 
-def configuration(password=provider.PASSWORD, stun=None, store="trunkline.sqlite", server=network.PROVIDER, bind="0.0.0.0"):
-    """One trunk at the lab's provider, two phones; calls from outside ring phone 10."""
+def configuration(password=provider.PASSWORD, stun=None, store="trunkline.sqlite", server=network.PROVIDER, bind="0.0.0.0",
+                  second=False, spare=False):
+    """One trunk at the lab's provider, two phones; calls from outside ring phone 10. With `second` there are two uplinks, with
+    `spare` the first has a spare port."""
     server = sip.bracketed(server)
     stun = stun or f"{server}:{provider.STUN_PORT}"
+    another, uplinks = "", ""
+    spare = f", sparePort: {PORT + 1}" if spare else ""
+    if second:
+        another = f'\n  - {{name: mobile, bind: "{network.OFFICE_2}:{PORT}", stunServers: ["{stun}"], keepalive: 10s}}'
+        uplinks = "\n    uplinks: [dsl, mobile]"
     return f"""version: 1
 uplinks:
-  - {{name: dsl, bind: "{bind}:{PORT}", stunServers: ["{stun}"], keepalive: 10s}}
+  - {{name: dsl, bind: "{bind}:{PORT}", stunServers: ["{stun}"], keepalive: 10s{spare}}}{another}
 lan: {{bind: 0.0.0.0:5060}}
 phones:
   - {{extension: 10, name: Reception, password: {PHONES["10"]}}}
@@ -35,7 +42,7 @@ trunks:
     registrar: "{server}:5060"
     username: {provider.USER}
     password: {password}
-    numbers: [{provider.NUMBER}]
+    numbers: [{provider.NUMBER}]{uplinks}
 inbound:
   - {{trunk: provider, to: [phone:10]}}
 outbound:
