@@ -19,6 +19,7 @@ from lab.trunkline import PHONES, PORT, Daemon, configuration
 # What the gauges of calls have to fall back to nothing from, at once; transactions may absorb repetitions for 32 s.
 LEFTOVERS = ("trunkline_sip_dialogs", "trunkline_media_ports")
 KEEPALIVE = 10
+PROBE = 0.25        # seconds between two probes of a line that does not answer
 
 
 @dataclasses.dataclass
@@ -119,26 +120,31 @@ def run(lab_arguments, long, name):
     return told
 
 
-def table(folder, long):
-    """The figures of the rows that have just run, as Markdown; `folder` holds the logs of each case."""
-    lines = ["| case | must | registered | audio both ways | runs |", "| --- | --- | --- | --- | --- |"]
+HEAD = ["| case | must | registered | audio both ways | runs |", "| --- | --- | --- | --- | --- |"]
+
+
+def table(folder, names, former):
+    """The figures of the rows of those names as Markdown; `folder` holds the logs of each case. Other rows stay as they are in
+    `former`, the lines of an earlier table."""
+    lines = []
     for name, row in ROWS.items():
-        try:
-            with open(os.path.join(folder, f"survival-{name}", "figures.json")) as file:
-                figures = json.load(file)
-        except FileNotFoundError:
+        path = os.path.join(folder, f"survival-{name}", "figures.json")
+        if name not in names or not os.path.exists(path):
+            lines += [line for line in former if f"(`{name}`) |" in line]
             continue
+        with open(path) as file:
+            figures = json.load(file)
         promise = f"registered ≤ {row.registered:g} s"
         if row.median < row.registered:
             promise += f", median ≤ {row.median:g} s"
         if row.calls:
             promise = f"{row.calls} of {row.calls} alive, audio ≤ {row.audio:g} s, " + promise
         cells = [spread(figures[key]) if figures[key] else "–" for key in ("registered", "audio")]
-        count = len(figures["registered"])
+        count = f"{len(figures['registered'])}, {time.strftime('%Y-%m-%d')}"
         if figures["failures"]:
-            count = f"{count}, and {len(figures['failures'])} failed: {figures['failures'][0]}"
+            count += f"; {len(figures['failures'])} failed: {figures['failures'][0]}"
         lines.append(f"| {row.title} (`{name}`) | {promise} | {' | '.join(cells)} | {count} |")
-    return lines
+    return HEAD + lines
 
 
 def spread(values):
@@ -157,8 +163,9 @@ def survive(lab, row, number):
     daemon.wait_registered()
     office = daemon.phone("10")
     pairs = talk(far, office, row.calls)
-    # Which part of the keepalive's period the cut falls into.
+    # Which part of the keepalive's period the cut falls into, and the return which part of that of the probes: evenly spread.
     time.sleep(3 + (number * KEEPALIVE / row.runs if not row.calls else 0))
+    row = dataclasses.replace(row, outage=row.outage + (number + 0.5) * PROBE / row.runs)
     registered = audio = 0.0
     for change in range(row.changes):
         if change:

@@ -198,6 +198,8 @@ class Network:
         self.run("router", "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout={udp}",
                  f"net.netfilter.nf_conntrack_udp_timeout_stream={stream}")
         self.forget_mappings()
+        if self.has_carrier:        # ports of another kind of router would be taken for this one
+            self._forget("carrier")
 
     def cut(self, keep_state=False):
         """The line goes down: the router has no outside address and no way out, and, unless it keeps its state, forgets.
