@@ -129,6 +129,18 @@ class Network:
         self._in("second", "addr", "del", PUBLIC_2 + "/24", "dev", "wan0")
         return time.monotonic()
 
+    def divert(self, to_second):
+        """What a router with two lines does when the first is cut, and when it is back: everybody's packets go by the other
+        line, without anybody inside being told. Returns when."""
+        gateway, device = ("192.168.78.1", "eth1") if to_second else ("192.168.77.1", "eth0")
+        if to_second:
+            self.cut()
+            self._in("second", "route", "replace", "192.168.77.0/24", "via", OFFICE_2)
+        else:
+            self.restore()
+        self._in("office", "route", "replace", "default", "via", gateway, "dev", device, "src", OFFICE)
+        return time.monotonic()
+
     def restore_second(self):
         """It comes back as it was, and its router knows nothing. Returns when."""
         self._forget("second")

@@ -14,7 +14,8 @@ from . import sip
 
 INTERVAL = 0.02
 PAYLOAD = 160
-PAUSE = 0.5         # no jitter, but an interruption
+GAP = 0.1           # no jitter
+PAUSE = 0.5         # an interruption, on whatever machine
 SO_TIMESTAMPNS = 35
 
 
@@ -95,7 +96,7 @@ class Stream:
         self.sent = self.received = self.own = self.malformed = 0
         self.marks, self.sources, self.sequences = {}, set(), set()
         self.last_arrival, self.longest_gap = None, 0.0
-        self.gaps = []                          # (last packet before, first packet after), each longer than PAUSE
+        self.gaps = []                          # (last packet before, first packet after), each longer than GAP
         self._sequence, self._stamp, self._source = 1, PAYLOAD, int(sip.token(4), 16)
         self._payload = self.mark.ljust(PAYLOAD, b"\xd5")
         audio.add(self)
@@ -109,8 +110,12 @@ class Stream:
         """Seconds from the line's return to audio that stays; None when it has not come."""
         if self.last_arrival is None or time.monotonic() - self.last_arrival > PAUSE:
             return None
-        ends = [end for begin, end in list(self.gaps) if end > cut]
+        ends = [end for begin, end in list(self.gaps) if end > cut and end - begin > PAUSE]
         return max(0.0, ends[-1] - back) if ends else 0.0
+
+    def longest_pause(self, since):
+        """Seconds without audio, of the longest gap that ended after that moment."""
+        return max((end - begin for begin, end in list(self.gaps) if end > since), default=0.0)
 
     def send(self):
         self.audio.play(self)
@@ -147,7 +152,7 @@ class Stream:
         arrival = arrived(control)
         if self.last_arrival is not None:
             self.longest_gap = max(self.longest_gap, arrival - self.last_arrival)
-            if arrival - self.last_arrival > PAUSE:
+            if arrival - self.last_arrival > GAP:
                 self.gaps.append((self.last_arrival, arrival))
         self.last_arrival = arrival
         if self.follow != "once" or self.heard_from is None:
