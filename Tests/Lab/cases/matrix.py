@@ -3,12 +3,11 @@ sends to what the SDP says, by Kamailio: audio both ways wherever there is a way
 why there is none."""
 
 import os
-import threading
 import time
 
 from cases import nat
 from lab import host, network, provider
-from lab.lab import Lab
+from lab.lab import Lab, guarded, side_by_side
 from lab.trunkline import Daemon, configuration
 
 FAR_ENDS = ("latching", "strict")
@@ -46,17 +45,9 @@ def run(lab_arguments, long):
     for latching in (False, True) if long else (False,):
         folder = os.path.join(lab_arguments["folder"], "latching" if latching else "strict")
         began, found, failures = time.monotonic(), [], []
-        threads = [threading.Thread(target=nat.guarded, daemon=True, args=(
-            failures, part, lab_arguments["prefix"] + letter, os.path.join(folder, letter), latching, kinds, found, failures))
-            for letter, kinds in PARTS.items()]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
-        finally:
-            for letter in PARTS:
-                network.remove(lab_arguments["prefix"] + letter)
+        side_by_side(lab_arguments, PARTS, [
+            (part, lab_arguments["prefix"] + letter, os.path.join(folder, letter), latching, kinds, found, failures)
+            for letter, kinds in PARTS.items()], failures)
         host.require(not failures, "; ".join(sorted(failures)))
         told.append(f"{'latching' if latching else 'strict'} provider: {found.count('both ways')} calls with audio both ways, "
                     f"{found.count('told')} without, each with its sentence, in {time.monotonic() - began:.0f} s")
@@ -69,7 +60,7 @@ def part(prefix, folder, latching, kinds, found, failures):
         far_ends = [(follow, home.far_end(follow, other=follow == "strict")) for follow in FAR_ENDS]
         for kind in kinds:
             lab.network.set_nat(kind)
-            nat.guarded(failures, visit, lab, kind, far_ends, found)
+            guarded(failures, visit, lab, kind, far_ends, found)
 
 
 def visit(lab, kind, far_ends, found):

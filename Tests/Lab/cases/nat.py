@@ -8,7 +8,7 @@ import threading
 import time
 
 from lab import host, network, provider
-from lab.lab import Lab
+from lab.lab import Lab, guarded, side_by_side
 from lab.trunkline import EXECUTABLE
 
 INDEPENDENT, ADDRESS, PORT = "endpointIndependent", "addressDependent", "addressAndPortDependent"
@@ -132,13 +132,6 @@ def visit(lab, kinds, carrier, times, failures):
             thread.join()
 
 
-def guarded(failures, work, *arguments):
-    try:
-        work(*arguments)
-    except Exception as error:
-        failures.append(str(error) if isinstance(error, host.Failed) else repr(error))
-
-
 def part(lab_arguments, letter, kinds, carrier, times, failures):
     arguments = {"prefix": lab_arguments["prefix"] + letter, "folder": os.path.join(lab_arguments["folder"], letter)}
     with Lab(**arguments, carrier=carrier) as lab:
@@ -167,25 +160,14 @@ def run(lab_arguments, long):
         raise host.Skipped("not installed: " + ", ".join(lacking))
     times, failures = [], []
     kinds = list(KINDS)
-    work = [(lifetimes, lab_arguments, long)]
+    work = [(lifetimes, lab_arguments, long, failures)]
     for carrier, letters in (None, "abcd"), ("portrestricted", "efgh"):
-        work += [(part, lab_arguments, letter, kinds[n::PARTS], carrier, times) for n, letter in enumerate(letters)]
-    side_by_side(lab_arguments, work, failures)
+        work += [(part, lab_arguments, letter, kinds[n::PARTS], carrier, times, failures)
+                 for n, letter in enumerate(letters)]
+    side_by_side(lab_arguments, "abcdefghl", work, failures)
     if long:
-        side_by_side(lab_arguments, [(part, lab_arguments, letter, kinds[n::PARTS], "symmetric", times)
-                                     for n, letter in enumerate("abcd")], failures)
+        side_by_side(lab_arguments, "abcd", [(part, lab_arguments, letter, kinds[n::PARTS], "symmetric", times, failures)
+                                             for n, letter in enumerate("abcd")], failures)
     host.require(not failures, "; ".join(failures))
     return (f"{len(KINDS)} kinds, and the same behind {'two kinds of carrier' if long else 'a carrier'}, named with stund, coturn "
             f"and our own server, at most {max(times):.1f} s; lifetimes {', '.join(map(str, LIFETIMES[long]))} s within 2 s")
-
-
-def side_by_side(lab_arguments, work, failures):
-    threads = [threading.Thread(target=guarded, args=(failures, *each, failures), daemon=True) for each in work]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        for letter in "abcdefghl":
-            network.remove(lab_arguments["prefix"] + letter)

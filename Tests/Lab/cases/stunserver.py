@@ -8,11 +8,10 @@ import signal
 import socket
 import ssl
 import subprocess
-import threading
 
 from cases import nat
 from lab import host, network, pypi
-from lab.lab import Lab
+from lab.lab import Lab, guarded, side_by_side
 from lab.trunkline import EXECUTABLE
 
 PORT, OTHER_PORT, TLS_PORT = 3478, 3479, 5349
@@ -70,15 +69,7 @@ def run(lab_arguments, long):
     work = [(mistakes, lab_arguments)]
     work += [(part, lab_arguments, letter, kinds if long else kinds[:1], tools, python, failures)
              for letter, kinds in PARTS.items()]
-    threads = [threading.Thread(target=nat.guarded, args=(failures, *each), daemon=True) for each in work]
-    try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        for letter in "m" + "".join(PARTS):
-            network.remove(lab_arguments["prefix"] + letter)
+    side_by_side(lab_arguments, "m" + "".join(PARTS), work, failures)
     host.require(not failures, "; ".join(failures))
     names = tools + ([] if reason else ["aiostun (UDP, TCP, TLS)", "pystun3"])
     kinds = "all 16 kinds" if long else ", ".join(kinds[0] for kinds in PARTS.values())
@@ -97,7 +88,7 @@ def part(lab_arguments, letter, kinds, tools, python, failures):
             lab.network.set_nat(kind)
             running = started(lab, kind, tools, python)
             for name, process in running.items():
-                nat.guarded(failures, judge, lab, kind, name, process)
+                guarded(failures, judge, lab, kind, name, process)
         server.process.signal(signal.SIGTERM)
         host.require(server.process.wait(5) == 0, "SIGTERM did not end stun-server with 0")
 

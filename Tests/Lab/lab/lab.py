@@ -1,6 +1,7 @@
 """One laboratory: a network, what runs in it, a folder for logs. Use it as `with Lab(…) as lab`; it cleans up after itself."""
 
 import os
+import threading
 
 from . import capture, host, network, phone, provider
 
@@ -50,3 +51,25 @@ def check_audio(*streams, at_least=490):
         host.require(stream.received >= at_least,
                      f"{name} heard {stream.received} RTP packets (its peer is to send 50 a second), expected {at_least}; "
                      f"it sent {stream.sent}")
+
+
+def guarded(failures, work, *arguments):
+    """Calls `work`, and notes what it says when it fails."""
+    try:
+        work(*arguments)
+    except Exception as error:
+        failures.append(str(error) if isinstance(error, host.Failed) else repr(error))
+
+
+def side_by_side(lab_arguments, letters, work, failures):
+    """Calls all of `work`, (function, argument…), on threads of their own. They make labs whose prefixes are the case's and one of
+    the letters."""
+    threads = [threading.Thread(target=guarded, args=(failures, *each), daemon=True) for each in work]
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        for letter in letters:
+            network.remove(lab_arguments["prefix"] + letter)
