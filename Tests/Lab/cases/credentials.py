@@ -2,7 +2,7 @@
 
 import time
 
-from lab import host, network
+from lab import host
 from lab.lab import Lab
 from lab.trunkline import Daemon, configuration
 

@@ -2,7 +2,7 @@
 
 import time
 
-from lab import host, network, provider
+from lab import host, provider
 from lab.lab import Lab
 from lab.trunkline import PORT, Daemon, configuration
 

@@ -14,7 +14,7 @@ import time
 
 from lab import host, network, provider
 from lab.lab import Lab
-from lab.trunkline import PHONES, PORT, Daemon, configuration
+from lab.trunkline import Daemon, configuration
 
 # What the gauges of calls have to fall back to nothing from, at once; transactions may absorb repetitions for 32 s.
 LEFTOVERS = ("trunkline_sip_dialogs", "trunkline_media_ports")
