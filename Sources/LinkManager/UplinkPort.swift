@@ -364,6 +364,8 @@ package struct UplinkPort: Sendable {
       current = (current + 1) % servers.count
       return
     }
+    // What proved the line before its servers fell silent is older than what puts it in doubt.
+    if suspectSince == nil, !isSilent { provenAt = nil }
     if suspectSince == nil { suspectSince = now }
     if lostSince == nil, let since = suspectSince {
       lostSince = since

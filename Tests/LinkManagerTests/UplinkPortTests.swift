@@ -140,6 +140,21 @@ import Testing
     #expect(bench.port.mapping == Self.home)
   }
 
+  /// A provider answered shortly before the cut: that says nothing of the line when the servers have been silent since.
+  @Test func aProofFromBeforeTheCutStopsNoProbes() {
+    var bench = Bench()
+    bench.run(9, answering: [Self.first])
+    var actions: [UplinkPort.Action] = []
+    bench.port.lineProven(now: bench.now, into: &actions)
+    bench.run(6)
+    #expect(bench.others.contains(.serversSilent))
+    let before = bench.sent.count
+    bench.run(2)
+    #expect(bench.sent.count == before + 8, "every 250 ms still")
+    bench.run(0.5, answering: [Self.first], seen: Self.moved)
+    #expect(bench.port.mapping == Self.moved)
+  }
+
   @Test func withTheLineProvenDeadServersAreAskedNoMoreThanAKeepaliveNeeds() {
     var bench = Bench(servers: [Self.first, Self.second])
     bench.run(10)
