@@ -38,6 +38,7 @@ let pure: [Target] =
   + floor("SIPSyntax", ["NetworkTypes"], tests: [])
   + floor("SDP", ["NetworkTypes"], tests: [])
   + floor("RTP", ["NetworkTypes"], tests: [])
+  + floor("FirewallRules", ["NetworkTypes"], tests: [], testFiles: ["Golden"])
   + floor("NATDiscovery", ["NetworkTypes", "STUN"], tests: ["NetworkSimulator"])
   + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto], tests: [])
   + floor("MediaRelay", ["NetworkTypes", "STUN", "RTP"], tests: [])
@@ -87,8 +88,9 @@ let shells: [Target] =
   + floor(
     "TrunklineDaemon",
     [
-      "NetworkTypes", "STUN", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager", "DatagramSockets",
-      "NATDiscovery", "NIOTransport", "MediaEngine", "NameResolver", "Store", "ControlAPI", orderedCollections,
+      "NetworkTypes", "STUN", "FirewallRules", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager",
+      "DatagramSockets", "NATDiscovery", "NIOTransport", "MediaEngine", "NameResolver", "Store", "ControlAPI",
+      orderedCollections,
       .product(name: "Yams", package: "Yams"),
       logging,
       serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -98,7 +100,7 @@ let programs: [Target] = [
   .executableTarget(
     name: "trunkline",
     dependencies: [
-      "STUN", "STUNServer",
+      "STUN", "STUNServer", "FirewallRules",
       "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkScenario", "NetworkSimulator",
       "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "ControlAPI", "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -107,7 +109,8 @@ let programs: [Target] = [
 
 let checks: [Target] = [
   .testTarget(
-    name: "ConfigurationTests", dependencies: ["TrunklineDaemon", "LinkManager", "CallControl", "NetworkTypes"],
+    name: "ConfigurationTests",
+    dependencies: ["TrunklineDaemon", "FirewallRules", "LinkManager", "CallControl", "NetworkTypes"],
     exclude: ["Mistakes", "Notes", "Examples"], swiftSettings: settings),
   .testTarget(
     name: "ScenarioTests",

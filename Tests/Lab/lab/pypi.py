@@ -15,27 +15,27 @@ import sys
 PACKAGES = ("aiostun==0.6.1", "pystun3==2.0.0")
 
 
-def environment(folder):
-    """The environment's Python, and why there is none; one of the two is None."""
-    home = os.path.join(folder, "pypi")
+def environment(folder, packages=PACKAGES, name="pypi"):
+    """The Python of an environment with these packages, and why there is none; one of the two is None."""
+    home = os.path.join(folder, name)
     python, mark = os.path.join(home, "bin", "python"), os.path.join(home, "complete")
     try:
         with open(mark) as file:
-            if file.read().split() == list(PACKAGES):
+            if file.read().split() == list(packages):
                 return python, None
     except FileNotFoundError:
         pass
     try:
         for words in ([sys.executable, "-m", "venv", "--clear", home],
                       [python, "-m", "pip", "install", "-q", "--no-deps", "--disable-pip-version-check", "--retries", "0",
-                       "--timeout", "5", *PACKAGES]):
+                       "--timeout", "5", *packages]):
             done = subprocess.run(words, capture_output=True, text=True, timeout=60)
             if done.returncode:
                 return None, ((done.stderr or done.stdout).strip().splitlines() or [f"pip gave {done.returncode}"])[-1]
     except (OSError, subprocess.TimeoutExpired) as error:
         return None, str(error)
     with open(mark, "w") as file:
-        file.write(" ".join(PACKAGES) + "\n")
+        file.write(" ".join(packages) + "\n")
     return python, None
 
 

@@ -1,0 +1,73 @@
+import DatagramSockets
+import Dispatch
+import Foundation
+import LinkManager
+import NameResolver
+import NetworkTypes
+import Synchronization
+
+extension FirewallSurroundings {
+  /// What this machine and its name servers say now.
+  ///
+  /// - Parameter patience: how long all lookups together may take; what is not known by then counts as unknown.
+  public static func current(
+    for configuration: TrunklineConfiguration, patience: Duration = .seconds(5)
+  ) async -> FirewallSurroundings {
+    var result = FirewallSurroundings()
+    result.interfaces = Daemon.interfaces()
+    result.nameServers = nameServers()
+    if let ports = ephemeralPorts() { result.ephemeralPorts = ports }
+    result.names = await addresses(of: FirewallNeeds.names(configuration), patience: patience)
+    // Any address beyond the router does: the route is looked up, nothing is sent.
+    let beyond = [IPAddress("192.0.2.1"), IPAddress("2001:db8::1")].compactMap { $0 }
+    for remote in beyond {
+      guard let own = HostInterfaces.sourceAddress(towards: remote), !own.isLoopback else { continue }
+      if own.isV4 { result.machineV4 = own } else { result.machineV6 = own }
+    }
+    return result
+  }
+
+  /// Lookups hang for as long as name servers are silent, and cannot be called off.
+  private static func addresses(of names: [String], patience: Duration) async -> [String: [IPAddress]] {
+    guard !names.isEmpty else { return [:] }
+    let resolver = SystemResolver()
+    let (found, continuation) = AsyncStream.makeStream(of: (String, [IPAddress]).self)
+    let open = Mutex(names.count)
+    for name in names {
+      resolver.resolve(name) { addresses in
+        continuation.yield((name, addresses))
+        if open.withLock({
+          $0 -= 1; return $0
+        }) == 0 {
+          continuation.finish()
+        }
+      }
+    }
+    let limit = Task {
+      try? await Task.sleep(for: patience)
+      continuation.finish()
+    }
+    defer { limit.cancel() }
+    var result: [String: [IPAddress]] = [:]
+    for await (name, addresses) in found { result[name] = addresses }
+    return result
+  }
+
+  private static func nameServers() -> [IPAddress] {
+    guard let text = try? String(contentsOfFile: "/etc/resolv.conf", encoding: .utf8) else { return [] }
+    return text.split(separator: "\n").compactMap { line in
+      let words = line.split { $0 == " " || $0 == "\t" }
+      guard words.count >= 2, words[0] == "nameserver" else { return nil }
+      // A link-local server may have its interface behind a percent sign.
+      return IPAddress(String(words[1].prefix { $0 != "%" }))
+    }
+  }
+
+  private static func ephemeralPorts() -> ClosedRange<UInt16>? {
+    guard let text = try? String(contentsOfFile: "/proc/sys/net/ipv4/ip_local_port_range", encoding: .utf8) else {
+      return nil
+    }
+    let numbers = text.split(whereSeparator: \.isWhitespace).compactMap { UInt16($0) }
+    return numbers.count == 2 && numbers[0] <= numbers[1] ? numbers[0]...numbers[1] : nil
+  }
+}

@@ -1,0 +1,169 @@
+public import ArgumentParser
+public import FirewallRules
+import Foundation
+import TrunklineDaemon
+
+struct Firewall: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "firewall",
+    abstract: "The rules that this configuration needs, in a firewall's own syntax, each with its reason.",
+    discussion: """
+      Names are looked up, for five seconds at most; one that has no address is named in the rules and on standard error. A
+      format that nothing here can check says UNCHECKED in its first line. nftables and iptables are written for this
+      machine, or for a Linux router with --for router; pf, openwrt, routeros and fritzbox are written for the router. See
+      docs/firewall.md for what each rule is for.
+
+      --apply puts the nftables rules in force on this machine, as the table inet trunkline, which is replaced at the next
+      --apply and taken away by --remove; it needs root.
+
+      Exit code 0, 64 for arguments that do not go together or without a configuration file, 78 for a bad configuration;
+      with --apply or --remove 69 where there is no nft, 71 when it refuses.
+
+      Example: trunkline firewall --format nftables
+               trunkline firewall --format iptables --for router --names
+               sudo trunkline firewall --format nftables --apply
+      """)
+
+  @Option(
+    help: ArgumentHelp(
+      "One of \(FirewallFormat.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "format"))
+  var format: FirewallFormat?
+  @OptionGroup var configuration: ConfigurationOption
+  @Option(name: .customLong("for"), help: ArgumentHelp("Whose firewall it is: host or router.", valueName: "place"))
+  var stand: FirewallFormat.Stand?
+  @Flag(help: "Host names instead of addresses, where the firewall looks them up: iptables, pf, routeros, text.")
+  var names = false
+  @Option(
+    help: ArgumentHelp(
+      "nftables: rules as chains of this table of the inet family, which has the hooks.", valueName: "name"))
+  var table: String?
+  @Flag(help: "Load the nftables rules, as the table inet trunkline.") var apply = false
+  @Flag(help: "Take the table inet trunkline away.") var remove = false
+
+  func validate() throws {
+    guard !remove || (!names && table == nil && stand == nil && format ?? .nftables == .nftables) else {
+      throw ValidationError("--remove only takes the table inet trunkline of nftables away.")
+    }
+    guard let format else {
+      if remove { return }
+      throw ValidationError("--format is missing: \(FirewallFormat.allCases.map(\.rawValue).joined(separator: ", ")).")
+    }
+    if let stand, !format.stands.contains(stand) {
+      throw ValidationError("\(format.rawValue) is not written for the \(stand.rawValue).")
+    }
+    if names, !format.takesNames {
+      throw ValidationError("\(format.rawValue) has no names in its rules; iptables, pf, routeros and text have.")
+    }
+    if let table {
+      guard format == .nftables else { throw ValidationError("--table belongs to --format nftables.") }
+      guard RenderingOptions.isTableName(table) else {
+        throw ValidationError("--table takes a name of letters, digits and _, other than trunkline.")
+      }
+    }
+    if apply, format != .nftables || table != nil || stand == .router {
+      throw ValidationError("--apply is for nftables on this machine, in the table inet trunkline.")
+    }
+  }
+
+  func run() async throws {
+    if remove { return try NftablesTable.remove() }
+    guard let format else { return }
+    let plan = try await plan()
+    for warning in plan.warnings { Console.error("trunkline: \(warning)") }
+    var options = RenderingOptions(stand: stand ?? format.stands[0])
+    options.usesNames = names
+    options.table = table
+    let text = plan.rendered(format, options)
+    if apply {
+      try NftablesTable.replace(with: text)
+      Console.print("The table inet trunkline is in force; `trunkline firewall --remove` takes it away.")
+    } else {
+      Console.print(String(text.dropLast()))
+    }
+  }
+
+  private func plan() async throws -> FirewallPlan {
+    guard let path = configuration.file else {
+      Console.error(
+        "trunkline: there is no \(ConfigurationFile.standardPath), and the embedded default, all on this machine, needs no "
+          + "firewall opened but for its phones; name a file with --config")
+      throw ExitCode(64)
+    }
+    let loaded = ConfigurationFile.load(path)
+    for diagnostic in loaded.errors { Console.error("\(diagnostic)") }
+    guard let read = loaded.configuration else { throw ExitCode(78) }
+    return FirewallNeeds.plan(read, origin: path, await FirewallSurroundings.current(for: read))
+  }
+}
+
+extension FirewallFormat: ExpressibleByArgument {}
+extension FirewallFormat.Stand: ExpressibleByArgument {}
+
+/// The table `inet trunkline` of this machine's kernel.
+enum NftablesTable {
+  /// Puts it in force in one transaction: the old rules hold until the new ones do.
+  static func replace(with script: String) throws {
+    try run(["-f", "-"], script)
+    guard let chains = try? run(["list", "chains"], nil) else { return }
+    for table in droppingTables(chains) {
+      Console.error(
+        "trunkline: table \(table) drops what nothing accepts in it, and an accept in inet trunkline does not change that: "
+          + "load also what `trunkline firewall --format nftables --table NAME` prints for it")
+    }
+  }
+
+  /// Takes it away; there may be none.
+  static func remove() throws {
+    try run(["-f", "-"], "table inet trunkline\ndelete table inet trunkline\n")
+    Console.print("There is no table inet trunkline any more.")
+  }
+
+  /// Tables with a chain of policy drop on a hook that our packets pass, as `nft list chains` shows them.
+  private static func droppingTables(_ listing: String) -> [String] {
+    var table = ""
+    var found: [String] = []
+    for line in listing.split(separator: "\n") {
+      let words = line.split { $0 == " " || $0 == "\t" }
+      if words.first == "table" {
+        table = words.dropFirst().prefix { $0 != "{" }.joined(separator: " ")
+      } else if words.contains("drop;"), words.contains("policy"), words.contains("input") || words.contains("output"),
+        table != "inet trunkline", !found.contains(table)
+      {
+        found.append(table)
+      }
+    }
+    return found
+  }
+
+  /// What nft printed. Exits with 69 where there is none, with 71 when it refuses.
+  @discardableResult private static func run(_ arguments: [String], _ input: String?) throws -> String {
+    let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":") + ["/usr/sbin", "/sbin"]
+    guard let path = folders.map({ "\($0)/nft" }).first(where: FileManager.default.isExecutableFile(atPath:)) else {
+      Console.error("trunkline: there is no nft on this machine (package nftables)")
+      throw ExitCode(69)
+    }
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: path)
+    process.arguments = arguments
+    let (given, printed, said) = (Pipe(), Pipe(), Pipe())
+    process.standardInput = given
+    process.standardOutput = printed
+    process.standardError = said
+    do { try process.run() } catch {
+      Console.error("trunkline: \(path) cannot be run: \(error.localizedDescription)")
+      throw ExitCode(71)
+    }
+    // nft reads all of it before it says anything; it says at most a few kilobytes on either side.
+    try? given.fileHandleForWriting.write(contentsOf: Data((input ?? "").utf8))
+    try? given.fileHandleForWriting.close()
+    let output = (try? printed.fileHandleForReading.readToEnd()) ?? Data()
+    let complaint = (try? said.fileHandleForReading.readToEnd()) ?? Data()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else {
+      let text = String(decoding: complaint, as: UTF8.self).split(separator: "\n").prefix(3).joined(separator: " ")
+      Console.error("trunkline: nft refused: \(text)")
+      throw ExitCode(71)
+    }
+    return String(decoding: output, as: UTF8.self)
+  }
+}

@@ -1,0 +1,224 @@
+"""Single packets in the daemon's stead: what of a firewall's rules lets pass, each way, by the names of `FirewallProbe`.
+
+Nothing of Trunkline runs meanwhile; the sockets have its ports. A probe is tried until it succeeds or its patience is over.
+"""
+
+import os
+import shutil
+import socket
+import struct
+import threading
+import time
+
+from . import network, provider, sip
+from .trunkline import HTTP, LAN, PORT, configuration
+
+TLS = 5061
+MEDIA_PORT, DISCOVERY_PORT, FAR_PORT, OTHER_PORT = 55000, 40001, 7000, 5099
+
+
+class Links:
+    def __init__(self, lab, ipv6):
+        self.lab, self.net, self.ipv6 = lab, lab.network, ipv6
+        self.office = network.OFFICE_6 if ipv6 else network.OFFICE
+        self.server = network.PROVIDER_6 if ipv6 else network.PROVIDER
+        self.far = network.FAR_6 if ipv6 else network.FAR
+        # Names are asked for over IPv4 in either case: that is where telephones and name servers are.
+        self.names_server = network.PROVIDER_2
+        self.folder = f"/etc/netns/{self.net.namespace('office')}"
+        os.makedirs(self.folder, exist_ok=True)
+        with open(os.path.join(self.folder, "resolv.conf"), "w") as file:
+            file.write(f"nameserver {self.names_server}\noptions timeout:1 attempts:2\n")
+        self._name_server = NameServer(self.net, self.names_server, {"stun.lab": self.server, "sip.lab": self.server})
+
+    def configuration(self):
+        """One trunk and one STUN server, both by name; a TLS port, and a dashboard for the office."""
+        text = configuration(server=self.server, bind="::" if self.ipv6 else "0.0.0.0")
+        bracketed = sip.bracketed(self.server)
+        return (text.replace(f"{bracketed}:{provider.STUN_PORT}", f"stun.lab:{provider.STUN_PORT}")
+                .replace(f"{bracketed}:5060", "sip.lab:5060").replace("lan: {bind: 0.0.0.0:5060}",
+                                                                     f"lan: {{bind: 0.0.0.0:5060, tlsBind: 0.0.0.0:{TLS}}}")
+                .replace(f"bind: {HTTP[0]}:{HTTP[1]}", f"bind: 0.0.0.0:{HTTP[1]}"))
+
+    def silence(self):
+        self._name_server.silent = True
+
+    def close(self):
+        self._name_server.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def probe(self, name, patience=0.45):
+        """Whether it succeeds."""
+        return getattr(self, "_" + name.replace("-", "_"))(time.monotonic() + patience)
+
+    def stranger(self, patience=0.6):
+        """Whether a packet of somebody who is neither provider nor STUN server comes in at the SIP port."""
+        return self._arrives("provider", (self.far, OTHER_PORT), "office", (self.office, PORT), time.monotonic() + patience)
+
+    # Probes.
+
+    def _socket(self, place, address, kind=socket.SOCK_DGRAM):
+        def make():
+            made = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, kind)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind(address)
+            made.settimeout(0.1)
+            return made
+        return self.net.socket(place, make)
+
+    def _answered(self, port, target, packet, end, own=None):
+        """Whether an answer comes from there."""
+        with self._socket("office", (own or self.office, port)) as made:
+            while True:
+                try:
+                    made.sendto(packet, target)
+                    if made.recvfrom(4096)[1][:2] == target:
+                        return True
+                except OSError:                 # silence, or the machine's own firewall refused it at once
+                    time.sleep(0.02)
+                if time.monotonic() > end:
+                    return False
+
+    def _arrives(self, place, source, target_place, target, end, size=100, shown=None):
+        """Whether a packet arrives; at the port `shown` of the other side, where something translates."""
+        mark = os.urandom(16).ljust(size, b".")
+        with self._socket(target_place, target) as listening, self._socket(place, source) as sending:
+            while True:
+                try:
+                    sending.sendto(mark, shown or target)
+                    if listening.recvfrom(4096)[0] == mark:
+                        return True
+                except OSError:
+                    time.sleep(0.02)
+                if time.monotonic() > end:
+                    return False
+
+    def _stun(self, end):
+        return self._answered(PORT, (self.server, provider.STUN_PORT), provider.stun_request(), end)
+
+    def _discovery(self, end):
+        return self._answered(DISCOVERY_PORT, (self.server, provider.STUN_PORT), provider.stun_request(), end)
+
+    def _registration(self, end):
+        request = sip.Message(f"OPTIONS sip:{sip.bracketed(self.server)} SIP/2.0", [
+            ("Via", f"SIP/2.0/UDP {sip.bracketed(self.office)}:{PORT};branch=z9hG4bK{sip.token()};rport"),
+            ("From", "<sip:lab@lab>;tag=1"), ("To", "<sip:lab@lab>"), ("Call-ID", sip.token()), ("CSeq", "1 OPTIONS"),
+            ("Max-Forwards", "70")]).encode()
+        return self._answered(PORT, (self.server, 5060), request, end)
+
+    @property
+    def _translated(self):
+        return not self.ipv6 and "masquerade" in self.net.run("router", "nft", "list", "ruleset")
+
+    def _call(self, end):
+        # Through a NAT the only way in is the one that our own packets have opened.
+        if self._translated:
+            return self._registration(end)
+        return self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, PORT), end)
+
+    def _forward(self, end):
+        return self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, PORT), end,
+                             shown=(network.PUBLIC, 5060))
+
+    def _voice_out(self, end, size=100):
+        return self._arrives("office", (self.office, MEDIA_PORT), "provider", (self.far, FAR_PORT), end, size)
+
+    def _voice_in(self, end):
+        if not self._translated:
+            return self._arrives("provider", (self.far, FAR_PORT), "office", (self.office, MEDIA_PORT), end)
+        self._voice_out(end)
+        return self._arrives("provider", (self.far, FAR_PORT), "office", (self.office, MEDIA_PORT), end,
+                             shown=(network.PUBLIC, MEDIA_PORT))
+
+    def _large(self, end):
+        """Fragments come in, and somebody on the way who takes only short packets is heard."""
+        if not self._translated and not self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, PORT),
+                                                      end, 1600):
+            return False
+        self.net.run("core", "ip", "link", "set", "prov0", "mtu", "1300")
+        try:
+            self.net.run("office", "ip", *(["-6"] if self.ipv6 else []), "route", "flush", "cache")
+            return self._voice_out(max(end, time.monotonic() + 0.45), 1400)
+        finally:
+            self.net.run("core", "ip", "link", "set", "prov0", "mtu", "1500")
+
+    def _phone(self, end):
+        phone = (network.PHONES, OTHER_PORT)
+        return (self._arrives("phones", phone, "office", LAN, end)
+                and self._arrives("office", LAN, "phones", phone, max(end, time.monotonic() + 0.2)))
+
+    def _connects(self, port, end):
+        with self._socket("office", (network.OFFICE, port), socket.SOCK_STREAM) as listening:
+            listening.listen(8)
+            while True:
+                with self._socket("phones", (network.PHONES, 0), socket.SOCK_STREAM) as calling:
+                    calling.settimeout(0.3)
+                    try:
+                        calling.connect((network.OFFICE, port))
+                        return True
+                    except OSError:
+                        pass
+                if time.monotonic() > end:
+                    return False
+
+    def _phone_tcp(self, end):
+        return self._connects(LAN[1], end)
+
+    def _phone_tls(self, end):
+        return self._connects(TLS, end)
+
+    def _dashboard(self, end):
+        return self._connects(HTTP[1], end)
+
+    def _names(self, end):
+        query = os.urandom(2) + struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + b"\x04stun\x03lab\0" + struct.pack("!HH", 1, 1)
+        return self._answered(DISCOVERY_PORT, (self.names_server, 53), query, end, network.OFFICE)
+
+    def _neighbours(self, end):
+        self.net.run("office", "ip", "-6", "neigh", "flush", "dev", "eth0")
+        return self._stun(max(end, time.monotonic() + 0.6))
+
+
+class NameServer:
+    """Knows a few names; IPv4 or IPv6, whichever the address is."""
+
+    def __init__(self, net, address, names):
+        def make():
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind((address, 53))
+            made.settimeout(0.2)
+            return made
+        self.names, self.silent, self._over = names, False, False
+        self.net, self.address = net, address
+        self._socket = net.socket("provider", make)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self):
+        while not self._over:
+            try:
+                query, origin = self._socket.recvfrom(512)
+                if not self.silent:
+                    self._socket.sendto(self.answer(query), origin)
+            except (OSError, IndexError, struct.error):
+                pass
+
+    def answer(self, query):
+        labels, place = [], 12
+        while query[place]:
+            labels.append(query[place + 1:place + 1 + query[place]].decode("ascii", "replace"))
+            place += 1 + query[place]
+        kind = struct.unpack_from("!H", query, place + 1)[0]
+        question = query[12:place + 5]
+        address = self.names.get(".".join(labels).lower())
+        data = b""
+        if address and kind == (28 if ":" in address else 1):
+            data = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+        records = b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(data)) + data if data else b""
+        flags = 0x8180 if address else 0x8183
+        return query[:2] + struct.pack("!HHHHH", flags, 1, 1 if data else 0, 0, 0) + question + records
+
+    def close(self):
+        self._over = True
+        self._thread.join(1)
+        self._socket.close()
