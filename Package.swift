@@ -61,7 +61,10 @@ let pure: [Target] =
     tests: ["CallControl"])
 
 let shells: [Target] =
-  [.target(name: "CDatagramSockets"), .target(name: "CDashboard", exclude: ["dashboard.html"])]
+  [
+    .target(name: "CDatagramSockets"), .target(name: "CRouterControl"),
+    .target(name: "CDashboard", exclude: ["dashboard.html"]),
+  ]
   + floor("DatagramSockets", ["NetworkTypes", "CDatagramSockets"], tests: [])
   + floor(
     "NIOTransport",
@@ -72,6 +75,7 @@ let shells: [Target] =
   + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
   + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
   + floor("NameResolver", ["NetworkTypes"])
+  + floor("RouterControl", ["CRouterControl"], tests: [])
   + floor(
     "LinkScenario",
     [
