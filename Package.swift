@@ -39,6 +39,7 @@ let pure: [Target] =
   + floor("SDP", ["NetworkTypes"], tests: [])
   + floor("RTP", ["NetworkTypes"], tests: [])
   + floor("FirewallRules", ["NetworkTypes"], tests: [], testFiles: ["Golden"])
+  + floor("PortMapping", ["NetworkTypes"], tests: ["NetworkSimulator"])
   + floor("NATDiscovery", ["NetworkTypes", "STUN"], tests: ["NetworkSimulator"])
   + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto], tests: [])
   + floor("MediaRelay", ["NetworkTypes", "STUN", "RTP"], tests: [])
@@ -57,7 +58,7 @@ let pure: [Target] =
       "CallControl", orderedCollections,
     ], tests: [])
   + floor(
-    "NetworkSimulator", ["NetworkTypes", "STUN", "MediaRelay", "EmbeddedProvider", orderedCollections],
+    "NetworkSimulator", ["NetworkTypes", "STUN", "PortMapping", "MediaRelay", "EmbeddedProvider", orderedCollections],
     tests: ["CallControl"])
 
 let shells: [Target] =

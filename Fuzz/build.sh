@@ -1,8 +1,8 @@
 #!/bin/sh
-# build.sh [TARGET…]: builds the fuzzers (STUN SIP SDP RTP) to Fuzz/.build, only what is older than its sources.
+# build.sh [TARGET…]: builds the fuzzers (STUN SIP SDP RTP PortMapping) to Fuzz/.build, only what is older than its sources.
 #
 # By the compiler, not as a package: the nested package would fetch and lay out every dependency of the main one to
-# build four parsers that need none of them (swift-crypto is stood in for, see Crypto/Crypto.swift).
+# build parsers that need none of them (swift-crypto is stood in for, see Crypto/Crypto.swift).
 set -eu
 cd "$(dirname "$0")"
 mkdir -p .build
@@ -46,7 +46,7 @@ fuzzer() {
 }
 
 module NetworkTypes $sources/NetworkTypes
-for target in ${*:-STUN SIP SDP RTP}; do
+for target in ${*:-STUN SIP SDP RTP PortMapping}; do
   case $target in
   STUN)
     module Crypto Crypto
@@ -57,12 +57,12 @@ for target in ${*:-STUN SIP SDP RTP}; do
     module SIPSyntax $sources/SIPSyntax NetworkTypes
     fuzzer SIP NetworkTypes SIPSyntax
     ;;
-  SDP | RTP)
+  SDP | RTP | PortMapping)
     module "$target" "$sources/$target" NetworkTypes
     fuzzer "$target" NetworkTypes "$target"
     ;;
   *)
-    echo "build.sh: no target named $target (STUN, SIP, SDP, RTP)" >&2
+    echo "build.sh: no target named $target (STUN, SIP, SDP, RTP, PortMapping)" >&2
     exit 64
     ;;
   esac

@@ -1,0 +1,458 @@
+public import NetworkTypes
+
+/// What the client asks of the shell.
+public enum RouterAction: Sendable, Hashable {
+  /// Look up the router by which this uplink reaches the internet, and our address towards it; answered by `found`. Whoever
+  /// does so also listens to 224.0.0.1:5350 there (RFC 6886 §3.2.1, RFC 6887 §14.1).
+  case findRouter
+  /// To the router's port 5351.
+  case send([UInt8], to: Endpoint)
+  /// Answered by `answered` with the same number.
+  case ask(UInt64, UPnPRequest)
+  /// Write these down, in place of what was written before, so that the next process finds them.
+  case keep([KeptLease])
+}
+
+/// What the shell tells the client.
+public enum RouterEvent: Sendable, Hashable {
+  /// The router, and our own address towards it; both `nil` where there is no way to the internet.
+  case found(router: IPAddress?, local: IPAddress?)
+  /// A datagram from port 5351 of anybody, sent to us or to the group.
+  case received([UInt8], from: Endpoint)
+  case answered(UInt64, UPnPResult)
+  /// What an earlier process wrote down.
+  case kept([KeptLease])
+}
+
+/// What the client finds out.
+public enum MappingNews: Sendable, Hashable {
+  /// The lease with this number is at another external endpoint, or at none.
+  case leaseChanged(Int)
+  /// The public address may have changed, by what the router said of itself: look at once.
+  case addressSuspected
+  /// Something is wrong with the router; said once for each time that it begins.
+  case finding(RouterFinding)
+  /// Every lease is given back.
+  case stopped
+}
+
+/// What is wrong with a router that was asked for mappings.
+public enum RouterFinding: Sendable, Hashable {
+  /// Neither PCP nor NAT-PMP nor UPnP.
+  case speaksNothing
+  /// It refuses; the code is that of the protocol.
+  case refuses(MappingProtocol, code: Int)
+  /// Its own external address is private or shared: another NAT stands behind it.
+  case privateAddress(IPAddress)
+  /// It tells another address than the one that the world sees.
+  case otherAddress(told: IPAddress, seen: IPAddress)
+  /// It said that the port is mapped, and it is not.
+  case mapsNothing(MappingProtocol, port: UInt16)
+  /// It does not take our address for ours (PCP's ADDRESS_MISMATCH): a NAT stands between us and it.
+  case stranger
+}
+
+/// Everything that is asked of one router: which protocol it speaks, the leases, its epoch, its external address.
+///
+/// It is told what happened and answers with ``RouterAction`` and ``MappingNews``. Without a lease it asks for nothing, and
+/// only listens to what the router announces.
+public struct MappingClient: Sendable {
+  enum Stage: Sendable, Hashable {
+    /// Nothing was asked yet.
+    case idle
+    case probing
+    case settled(MappingProtocol)
+    /// None of the protocols is spoken.
+    case nothing
+  }
+
+  enum Timer: Hashable, Sendable {
+    case lease(Int)
+    case pcpProbe, natPMPProbe, upnpProbe, probeAgain
+    /// Ask for the external address.
+    case address
+    case stopping
+  }
+
+  /// What a number that was given to the shell stands for.
+  enum Question: Sendable, Hashable {
+    case discover
+    case address
+    case add(lease: Int, isAny: Bool)
+    case verify(lease: Int)
+    case delete(lease: Int)
+    /// Whether a leftover's port is ours; only then it is deleted.
+    case examine(lease: Int)
+  }
+
+  /// What may be spoken: all, or one alone.
+  public let allowed: [MappingProtocol]
+  public internal(set) var leases: [PortLease] = []
+  public internal(set) var router: IPAddress?
+  public internal(set) var local: IPAddress?
+  /// The router's external address, as it says.
+  public internal(set) var externalAddress: IPAddress?
+  /// The public address, as the world sees it.
+  public private(set) var seenAddress: IPAddress?
+  var stage = Stage.idle
+  /// Protocols that refused for good; they are tried again when the router is another one, or began anew.
+  var refusedProtocols: [MappingProtocol] = []
+  var epoch = RouterEpoch()
+  var random: RandomSource
+  var timers = TimerTable<Timer>()
+  var questions: [(id: UInt64, what: Question)] = []
+  var nextQuestion: UInt64 = 1
+  var upnpVersion: Int?
+  var probesSent = 0
+  var probingSince = MonotonicInstant(nanoseconds: 0)
+  var natPMPAnswered = false
+  /// The findings that hold now.
+  public private(set) var findings: [RouterFinding] = []
+  private var lastKept: [KeptLease] = []
+  private var nextLease = 1
+  private var hintedAt: MonotonicInstant?
+  private(set) var isStopping = false
+
+  /// What a lease is asked for, in seconds.
+  static let lifetime: UInt32 = 3600
+  /// RFC 6886 §1.1, RFC 6887 §19.
+  public static let port: UInt16 = 5351
+  public static let mostLeases = 512
+  /// So many requests are on their way at once; small routers drop more (RFC 6886 §3.3 wants one at a time).
+  private static let mostPending = 8
+  private static let stopPatience = Duration.milliseconds(1500)
+
+  public init(allowed: [MappingProtocol] = MappingProtocol.allCases, random: RandomSource) {
+    self.allowed = allowed
+    self.random = random
+  }
+
+  /// When ``timerFired(now:into:news:)`` is due.
+  public var nextDeadline: MonotonicInstant? { timers.nextDeadline }
+
+  /// The protocol that was found, and is used.
+  public var protocolInUse: MappingProtocol? { if case .settled(let found) = stage { found } else { nil } }
+
+  public func lease(_ id: Int) -> PortLease? { leases.first { $0.id == id } }
+
+  /// Where the world reaches the port of a lease; `nil` while it does not, or while what the router says cannot be true.
+  public func endpoint(of id: Int) -> Endpoint? {
+    guard let lease = lease(id), lease.isHeld, let port = lease.externalPort else { return nil }
+    if findings.contains(where: { $0.discredits(port: port) }) { return nil }
+    guard let address = lease.externalAddress ?? externalAddress ?? seenAddress else { return nil }
+    return Endpoint(address, port: port)
+  }
+
+  // MARK: What is wanted
+
+  /// Begins: looks for the router, so that its announcements are heard.
+  public mutating func start(into actions: inout [RouterAction]) { actions.append(.findRouter) }
+
+  /// A port shall be reachable. Answers the number of its lease, or `nil` where there are too many.
+  public mutating func request(
+    _ wish: MappingWish, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) -> Int? {
+    guard leases.count < Self.mostLeases, !isStopping else { return nil }
+    let id = nextLease
+    nextLease += 1
+    let nonce = (UInt128(random.next()) << 64 | UInt128(random.next())) & (UInt128(1) << 96 - 1)
+    var lease = PortLease(id: id, wish: wish, nonce: nonce)
+    // What an earlier process left is ours again: with its nonce it is a renewal.
+    if let index = leases.firstIndex(where: {
+      $0.state == .removing && $0.wish.transport == wish.transport && $0.wish.internalPort == wish.internalPort
+        && wish.remote == nil
+    }) {
+      lease.nonce = leases[index].nonce
+      if let port = leases[index].externalPort, leases[index].protocol != .upnp { lease.suggested = port }
+      if leases[index].protocol != .upnp { leases.remove(at: index) }
+    }
+    leases.append(lease)
+    advance(now: now, into: &actions, news: &news)
+    return id
+  }
+
+  /// A port need not be reachable any more.
+  public mutating func release(
+    _ id: Int, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    guard let index = leases.firstIndex(where: { $0.id == id }) else { return }
+    change(index, now: now, into: &actions, news: &news) { $0.released(into: &$1) }
+    removeGone()
+    keep(into: &actions)
+  }
+
+  /// Gives everything back; ``MappingNews/stopped`` says that it is done, after 1.5 s at most.
+  public mutating func shutDown(
+    now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    guard !isStopping else { return }
+    isStopping = true
+    timers.set(.stopping, at: now + Self.stopPatience)
+    for id in leases.map(\.id) { release(id, now: now, into: &actions, news: &news) }
+    stopIfDone(into: &actions, news: &news)
+  }
+
+  /// The address that the world sees, by STUN: what the router says is compared with it.
+  public mutating func addressSeen(_ address: IPAddress, news: inout [MappingNews]) {
+    guard address != seenAddress else { return }
+    seenAddress = address
+    judgeAddress(news: &news)
+  }
+
+  /// A packet was sent to the external port of a lease from somewhere that we never sent to, and came or did not.
+  public mutating func proven(_ id: Int, reached: Bool, news: inout [MappingNews]) {
+    guard let lease = lease(id), let port = lease.externalPort, let spoken = lease.protocol else { return }
+    set(.mapsNothing(spoken, port: port), !reached, news: &news)
+    news.append(.leaseChanged(id))
+  }
+
+  // MARK: What happens
+
+  public mutating func received(
+    _ event: RouterEvent, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    switch event {
+    case .found(let router, let local): found(router, local, now: now, into: &actions, news: &news)
+    case .received(let bytes, let source):
+      guard source.address == router, source.port == Self.port else { return }
+      datagramReceived(bytes.span, now: now, into: &actions, news: &news)
+    case .answered(let id, let result): upnpAnswered(id, result, now: now, into: &actions, news: &news)
+    case .kept(let kept): adopt(kept, now: now, into: &actions, news: &news)
+    }
+    removeGone()
+    advance(now: now, into: &actions, news: &news)
+    stopIfDone(into: &actions, news: &news)
+  }
+
+  public mutating func timerFired(
+    now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    while let timer = timers.popDue(now: now) {
+      switch timer {
+      case .lease(let id):
+        guard let index = leases.firstIndex(where: { $0.id == id }) else { continue }
+        let wasHeld = leases[index].isHeld
+        change(index, now: now, into: &actions, news: &news) { $0.timerFired(now: now, into: &$1) }
+        // The router has not answered for half a lease: it may speak something else by now.
+        if wasHeld, !leases[index].isHeld, !isStopping { startOver(now: now, into: &actions, news: &news) }
+      case .pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain:
+        probeTimerFired(timer, now: now, into: &actions, news: &news)
+      case .address: askForAddress(now: now, into: &actions)
+      case .stopping:
+        leases = []
+        lastKept = []
+      }
+    }
+    removeGone()
+    advance(now: now, into: &actions, news: &news)
+    stopIfDone(into: &actions, news: &news)
+  }
+
+  private mutating func found(
+    _ router: IPAddress?, _ local: IPAddress?, now: MonotonicInstant, into actions: inout [RouterAction],
+    news: inout [MappingNews]
+  ) {
+    guard router != self.router || local != self.local else { return }
+    (self.router, self.local) = (router, local)
+    stage = .idle
+    refusedProtocols = []
+    epoch = RouterEpoch()
+    externalAddress = nil
+    upnpVersion = nil
+    questions = []
+    for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain, .address] { timers.cancel(timer) }
+    for finding in findings { set(finding, false, news: &news) }
+    for index in leases.indices {
+      let was = leases[index].externalPort
+      leases[index].moved()
+      if was != nil { news.append(.leaseChanged(leases[index].id)) }
+      setTimer(index)
+    }
+  }
+
+  /// What an earlier process left: what is wanted is taken over, the rest is removed.
+  private mutating func adopt(
+    _ kept: [KeptLease], now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    for one in kept.prefix(Self.mostLeases) {
+      guard let transport = MappedTransport(rawValue: one.transport), leases.count < Self.mostLeases else { continue }
+      if one.protocol != .upnp,
+        let index = leases.firstIndex(where: {
+          $0.wish.transport == transport && $0.wish.internalPort == one.internalPort && $0.wish.remote == nil
+            && $0.state != .removing
+        })
+      {
+        if leases[index].state == .wanted {
+          leases[index].nonce = one.nonce
+          leases[index].suggested = one.externalPort
+        }
+        continue
+      }
+      leases.append(PortLease(id: nextLease, leftover: one, transport: transport))
+      nextLease += 1
+    }
+  }
+
+  /// Goes on with whatever can go on.
+  mutating func advance(now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]) {
+    guard router != nil, local != nil else { return }
+    if stage == .idle, !leases.isEmpty { probe(now: now, into: &actions) }
+    if case .settled(let spoken) = stage {
+      var pending = leases.count { $0.isPending }
+      for index in leases.indices where pending < Self.mostPending {
+        switch leases[index].state {
+        case .wanted:
+          leases[index].protocol = spoken
+          change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
+          pending += 1
+        // A leftover is removed by its own protocol.
+        case .removing where leases[index].sent == 0 && !timers.isSet(.lease(leases[index].id)):
+          change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
+        default: break
+        }
+      }
+    }
+    keep(into: &actions)
+  }
+
+  /// Asks everything from the beginning.
+  mutating func startOver(now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]) {
+    stage = .idle
+    upnpVersion = nil
+    for index in leases.indices where leases[index].state != .removing {
+      change(index, now: now, into: &actions, news: &news) { lease, _ in lease.moved() }
+    }
+  }
+
+  // MARK: Leases
+
+  /// Tells a lease something, carries out what it wants, and sets its timer.
+  mutating func change(
+    _ index: Int, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews],
+    _ body: (inout PortLease, inout [PortLease.Action]) -> Void
+  ) {
+    let before = (leases[index].externalPort, leases[index].externalAddress, leases[index].isHeld)
+    var steps: [PortLease.Action] = []
+    body(&leases[index], &steps)
+    if before != (leases[index].externalPort, leases[index].externalAddress, leases[index].isHeld) {
+      news.append(.leaseChanged(leases[index].id))
+    }
+    for step in steps { perform(step, index, now: now, into: &actions) }
+    setTimer(index)
+  }
+
+  private mutating func setTimer(_ index: Int) {
+    let lease = leases[index]
+    if let deadline = lease.nextDeadline {
+      timers.set(.lease(lease.id), at: deadline)
+    } else {
+      timers.cancel(.lease(lease.id))
+    }
+  }
+
+  private mutating func perform(
+    _ step: PortLease.Action, _ index: Int, now: MonotonicInstant, into actions: inout [RouterAction]
+  ) {
+    let isDeletion = step == .delete
+    switch leases[index].protocol {
+    case .pcp: sendPCP(index, delete: isDeletion, now: now, into: &actions)
+    case .natPMP: sendNATPMP(index, delete: isDeletion, now: now, into: &actions)
+    case .upnp: askUPnP(index, delete: isDeletion, now: now, into: &actions)
+    case nil: break
+    }
+  }
+
+  private mutating func removeGone() {
+    for lease in leases where lease.state == .gone { timers.cancel(.lease(lease.id)) }
+    leases.removeAll { $0.state == .gone }
+  }
+
+  private mutating func keep(into actions: inout [RouterAction]) {
+    guard let router else { return }
+    let kept = leases.compactMap { lease -> KeptLease? in
+      guard let spoken = lease.protocol, lease.state != .gone, lease.state != .refused, lease.wish.remote == nil else {
+        return nil
+      }
+      // One that was asked for may be there although the answer never came.
+      return KeptLease(
+        protocol: spoken, router: router.description, transport: lease.wish.transport,
+        internalPort: lease.wish.internalPort, externalPort: lease.externalPort ?? lease.suggested, nonce: lease.nonce)
+    }
+    guard kept != lastKept else { return }
+    lastKept = kept
+    actions.append(.keep(kept))
+  }
+
+  private mutating func stopIfDone(into actions: inout [RouterAction], news: inout [MappingNews]) {
+    guard isStopping, leases.isEmpty, !news.contains(.stopped) else { return }
+    timers = TimerTable()
+    if !lastKept.isEmpty {
+      lastKept = []
+      actions.append(.keep([]))
+    }
+    news.append(.stopped)
+  }
+
+  // MARK: Findings
+
+  mutating func set(_ finding: RouterFinding, _ holds: Bool, news: inout [MappingNews]) {
+    let position = findings.firstIndex(of: finding)
+    if holds, position == nil {
+      findings.append(finding)
+      if findings.count > 32 { findings.removeFirst() }
+      news.append(.finding(finding))
+    } else if !holds, let position {
+      findings.remove(at: position)
+    }
+  }
+
+  /// The router told its external address, by whatever protocol.
+  mutating func addressTold(_ address: IPAddress, now: MonotonicInstant, news: inout [MappingNews]) {
+    guard !address.isUnspecified, address != externalAddress else { return }
+    let before = externalAddress
+    externalAddress = address
+    if before != nil { suspect(now: now, news: &news) }
+    judgeAddress(news: &news)
+    for lease in leases where lease.isHeld { news.append(.leaseChanged(lease.id)) }
+  }
+
+  private mutating func judgeAddress(news: inout [MappingNews]) {
+    let before = findings
+    for finding in findings {
+      switch finding {
+      case .privateAddress, .otherAddress: set(finding, false, news: &news)
+      default: break
+      }
+    }
+    guard let told = externalAddress else { return }
+    var found: RouterFinding?
+    // An office in an office, and the lab, may have private addresses on both sides of everything.
+    if !told.isPublic, seenAddress?.isPublic ?? true {
+      found = .privateAddress(told)
+    } else if let seen = seenAddress, seen != told, seen.isV4 == told.isV4 {
+      found = .otherAddress(told: told, seen: seen)
+    }
+    guard let found else { return }
+    // What was said stays said.
+    if before.contains(found) { findings.append(found) } else { set(found, true, news: &news) }
+    for lease in leases where lease.isHeld { news.append(.leaseChanged(lease.id)) }
+  }
+
+  /// Something that the router said puts the public address in doubt; a shower of it counts once.
+  mutating func suspect(now: MonotonicInstant, news: inout [MappingNews]) {
+    if let hintedAt, now - hintedAt < .milliseconds(250) { return }
+    hintedAt = now
+    news.append(.addressSuspected)
+  }
+}
+
+extension RouterFinding {
+  /// Whether a port that the router maps is of no use, as long as this holds.
+  func discredits(port: UInt16) -> Bool {
+    switch self {
+    case .privateAddress, .otherAddress: true
+    case .mapsNothing(_, let other): other == port
+    case .speaksNothing, .refuses, .stranger: false
+    }
+  }
+}
