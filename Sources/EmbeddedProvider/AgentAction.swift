@@ -26,6 +26,8 @@ public struct AgentCallID: Hashable, Sendable, Comparable, CustomStringConvertib
 public enum CallSound: Sendable, Hashable {
   case silence
   case tone(hertz: Int)
+  /// A chord from `hertz` on, note by note.
+  case melody(hertz: Int)
   /// What the other side says comes back to it.
   case echo
 }

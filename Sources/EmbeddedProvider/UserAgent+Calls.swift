@@ -249,6 +249,7 @@ extension UserAgent {
     switch call.plan.script.sound {
     case .silence: source = .silence
     case .tone(let hertz): source = .tone(hertz: hertz)
+    case .melody(let hertz): source = .melody(hertz: hertz)
     case .echo:
       notices.append(.media(.couple(call.media, call.media)))
       return

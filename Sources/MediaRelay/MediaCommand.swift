@@ -53,6 +53,9 @@ public enum MediaSource: Hashable, Sendable {
   case silence
   /// A sine of `hertz` at −10 dBm0, as G.711 A-law in packets of 20 ms.
   case tone(hertz: Int)
+  /// A chord, note by note up and down from `hertz`, each struck and dying away within 240 ms: pleasant to hear for longer,
+  /// and a gap in it is heard and seen.
+  case melody(hertz: Int)
 }
 
 /// What signalling asks of media. A port is opened, coupled, given a peer, and closed; all other commands to a port that

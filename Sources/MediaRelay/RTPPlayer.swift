@@ -63,11 +63,25 @@ struct RTPPlayer: Sendable {
   private func sample(_ index: UInt64) -> Int16 {
     switch source {
     case .silence: return 0
-    case .tone(let hertz):
-      // Whole turns are dropped in integers, so that a tone of hours stays exact.
-      let pitch = UInt64(min(max(hertz, 1), 3999))
-      return Int16((Self.amplitude * Sine.ofTurns(Double(index % 8000 * pitch % 8000) / 8000)).rounded())
+    case .tone(let hertz): return Int16((Self.amplitude * Self.sine(hertz, at: index)).rounded())
+    case .melody(let hertz):
+      let place = Double(index % Self.samplesPerNote) / Double(Self.samplesPerNote)
+      let quarters = Self.chord[Int(index / Self.samplesPerNote % UInt64(Self.chord.count))]
+      // Struck within 10 ms, then dying away, though never to nothing.
+      let loudness = min(place * 24, 1) * (1 - place) * (1 - place) + 0.02
+      let note = Self.sine(hertz * quarters / 4, at: index) + 0.3 * Self.sine(hertz * quarters / 2, at: index)
+      return Int16((1.2 * Self.amplitude * loudness * note).rounded())
     }
+  }
+
+  private static let samplesPerNote: UInt64 = 1920
+  /// A major chord over an octave, in quarters of its lowest note.
+  private static let chord = [4, 5, 6, 8, 6, 5]
+
+  /// Whole turns are dropped in integers, so that a tone of hours stays exact.
+  private static func sine(_ hertz: Int, at index: UInt64) -> Double {
+    let pitch = UInt64(min(max(hertz, 1), 3999))
+    return Sine.ofTurns(Double(index % 8000 * pitch % 8000) / 8000)
   }
 }
 
