@@ -83,6 +83,11 @@ let shells: [Target] =
       "NetworkTypes", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager",
       "NetworkSimulator", orderedCollections,
     ])
+  + floor(
+    "LinkRecording",
+    [
+      "NetworkTypes", "STUN", "SIPSyntax", "SIPTransaction", "NATDiscovery", "MediaRelay", "CallControl", "LinkManager",
+    ], tests: ["LinkScenario", "NetworkSimulator", "EmbeddedProvider"])
   + floor("Store", ["LinkManager", .product(name: "GRDB", package: "GRDB.swift")], tests: [])
   + floor(
     "ControlAPI",
@@ -93,9 +98,9 @@ let shells: [Target] =
   + floor(
     "TrunklineDaemon",
     [
-      "NetworkTypes", "STUN", "FirewallRules", "MediaRelay", "CallControl", "EmbeddedProvider", "LinkManager",
-      "DatagramSockets", "NATDiscovery", "NIOTransport", "MediaEngine", "NameResolver", "Store", "ControlAPI",
-      orderedCollections,
+      "NetworkTypes", "STUN", "SIPSyntax", "FirewallRules", "MediaRelay", "CallControl", "EmbeddedProvider",
+      "LinkManager", "NetworkSimulator", "DatagramSockets", "NATDiscovery", "NIOTransport", "MediaEngine",
+      "NameResolver", "Store", "ControlAPI", "LinkRecording", orderedCollections,
       .product(name: "Yams", package: "Yams"),
       logging,
       serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -106,8 +111,9 @@ let programs: [Target] = [
     name: "trunkline",
     dependencies: [
       "STUN", "STUNServer", "FirewallRules",
-      "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkScenario", "NetworkSimulator",
-      "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "ControlAPI", "TrunklineDaemon",
+      "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkRecording", "LinkScenario",
+      "NetworkSimulator", "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "ControlAPI",
+      "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ], swiftSettings: settings)
 ]

@@ -1,5 +1,5 @@
 /// The routes of a link: which call goes where. First match wins.
-public struct RoutingPlan: Sendable, Equatable {
+public struct RoutingPlan: Sendable, Equatable, Codable {
   public var inbound: [InboundRule] = []
   public var outbound: [OutboundRule] = []
 
@@ -7,7 +7,7 @@ public struct RoutingPlan: Sendable, Equatable {
 }
 
 /// A rule for calls that come from a trunk.
-public struct InboundRule: Sendable, Equatable {
+public struct InboundRule: Sendable, Equatable, Codable {
   /// The trunk's name; `nil` matches every trunk.
   public var trunk: String?
   /// The number that was called, `*` standing for any digits; `nil` matches every number.
@@ -26,7 +26,7 @@ public struct InboundRule: Sendable, Equatable {
 }
 
 /// A rule for calls that phones and PBXs make to the outside.
-public struct OutboundRule: Sendable, Equatable {
+public struct OutboundRule: Sendable, Equatable, Codable {
   /// Who calls (`phone:10`, `pbx:name`); empty matches everyone.
   public var from: [RouteTarget] = []
   public var to: NumberPattern
@@ -79,11 +79,26 @@ extension RouteTarget: LosslessStringConvertible {
   }
 }
 
+extension RouteTarget: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let target = RouteTarget(try container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "no target of a call")
+    }
+    self = target
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}
+
 /// A number in which `*` stands for any digits, and a trailing `x` for one digit each, as in `+4921112345xx`.
 ///
 /// A pattern of `*` followed by digits, such as `*43`, is a service code, not a wildcard: `*` is a wildcard where it
 /// stands alone or at the end.
-public struct NumberPattern: Sendable, Hashable, CustomStringConvertible {
+public struct NumberPattern: Sendable, Hashable, Codable, CustomStringConvertible {
   public let text: String
 
   public init(_ text: String) { self.text = text }

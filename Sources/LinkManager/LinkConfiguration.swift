@@ -2,7 +2,7 @@ public import CallControl
 public import NetworkTypes
 
 /// Everything a link needs to know, as typed values: what `trunkline.yaml` says after it was read and checked.
-public struct LinkConfiguration: Sendable, Equatable {
+public struct LinkConfiguration: Sendable, Equatable, Codable {
   public var uplinks: [UplinkConfiguration] = []
   public var lan = LANConfiguration()
   public var phones: [PhoneConfiguration] = []
@@ -16,7 +16,7 @@ public struct LinkConfiguration: Sendable, Equatable {
 }
 
 /// One way to the internet.
-public struct UplinkConfiguration: Sendable, Equatable {
+public struct UplinkConfiguration: Sendable, Equatable, Codable {
   public var name: String
   /// Where STUN and SIP towards the providers leave from; one per address family.
   public var bind: [Endpoint]
@@ -40,7 +40,7 @@ public struct UplinkConfiguration: Sendable, Equatable {
 }
 
 /// A host as written, a name or an address, and a port where one was given.
-public struct HostPort: Sendable, Hashable, CustomStringConvertible {
+public struct HostPort: Sendable, Hashable, Codable, CustomStringConvertible {
   public var host: String
   public var port: UInt16?
 
@@ -59,7 +59,7 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
 }
 
 /// The office side.
-public struct LANConfiguration: Sendable, Equatable {
+public struct LANConfiguration: Sendable, Equatable, Codable {
   public var bind: [Endpoint] = [Endpoint(.anyV4, port: 5060)]
   /// Networks that are served; empty stands for private and on-link ones.
   public var allow: [IPNetwork] = []
@@ -73,7 +73,7 @@ public struct LANConfiguration: Sendable, Equatable {
 }
 
 /// An address of this host and the length of its network's prefix.
-public struct InterfaceAddress: Sendable, Hashable {
+public struct InterfaceAddress: Sendable, Hashable, Codable {
   public var address: IPAddress
   public var prefixLength: Int
 
@@ -87,7 +87,7 @@ public struct InterfaceAddress: Sendable, Hashable {
 }
 
 /// A telephone that registers with us, or is known by its address.
-public struct PhoneConfiguration: Sendable, Equatable {
+public struct PhoneConfiguration: Sendable, Equatable, Codable {
   public var extensionNumber: String
   public var name: String
   public var password: Redacted<String>?
@@ -108,7 +108,7 @@ public struct PhoneConfiguration: Sendable, Equatable {
 }
 
 /// A PBX, known by address or by registration.
-public struct PBXConfiguration: Sendable, Equatable {
+public struct PBXConfiguration: Sendable, Equatable, Codable {
   public var name: String
   public var address: Endpoint?
   public var username: String?
@@ -123,7 +123,7 @@ public struct PBXConfiguration: Sendable, Equatable {
 }
 
 /// An account at a provider.
-public struct TrunkConfiguration: Sendable, Equatable {
+public struct TrunkConfiguration: Sendable, Equatable, Codable {
   public var name: String
   /// Names of uplinks, the first usable one is taken; empty stands for all of them in order; `lan` for the office side.
   public var uplinks: [String] = []
@@ -154,13 +154,13 @@ public struct TrunkConfiguration: Sendable, Equatable {
 }
 
 /// Where media ports are taken from.
-public struct MediaConfiguration: Sendable, Equatable {
+public struct MediaConfiguration: Sendable, Equatable, Codable {
   public var ports: ClosedRange<UInt16> = 55000...55999
 
   public init() {}
 }
 
-public struct LimitsConfiguration: Sendable, Equatable {
+public struct LimitsConfiguration: Sendable, Equatable, Codable {
   /// New calls a second; further ones get 503 with Retry-After.
   public var callsPerSecond = 20
   public var maxCalls = 200

@@ -37,6 +37,18 @@ public enum LinkInput: Sendable, Equatable {
   /// Someone ends the call of this identifier.
   case hangUpAsked(call: String)
   case shutDownAsked
+  /// From now on random numbers come from another seed: whoever reads a recording knows those before it.
+  case reseeded(LinkSeed)
+}
+
+/// 256 bits from which all random numbers of a link follow.
+public struct LinkSeed: Sendable, Equatable {
+  public var words: [UInt64]
+
+  /// - Parameter words: four; missing ones are zero.
+  public init(_ words: [UInt64]) { self.words = Array((words + [0, 0, 0, 0]).prefix(4)) }
+
+  public var source: RandomSource { RandomSource(seed: (words[0], words[1], words[2], words[3])) }
 }
 
 extension LinkCore {
@@ -70,6 +82,7 @@ extension LinkCore {
     case .registrationAsked(let name): return register(name, now: now, into: &actions)
     case .hangUpAsked(let call): return hangUp(call, now: now, into: &actions)
     case .shutDownAsked: shutDown(now: now, into: &actions)
+    case .reseeded(let seed): random = seed.source
     }
     return true
   }

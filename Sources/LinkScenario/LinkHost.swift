@@ -17,6 +17,19 @@ public struct LinkHost: SimulatedHost {
   public private(set) var cuts = CutDiary()
   /// Whether what must always hold is looked at after every input, and what leaves before it does.
   public var isWatched = false
+  /// One thing that the link was told, and what it then wanted.
+  public struct Taken: Sendable {
+    public var at: MonotonicInstant
+    public var input: LinkInput
+    public var actions: [LinkAction]
+  }
+
+  /// Whether `taken` is kept.
+  public var isRecorded = false
+  public private(set) var taken: [Taken] = []
+  /// What the link was made with.
+  public let beginning:
+    (configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime)
   /// What did not hold, oldest first, at most 20.
   public private(set) var broken: [String] = []
   /// The discovery that runs; one at a time is all that a link with one uplink asks for, further ones wait.
@@ -32,6 +45,7 @@ public struct LinkHost: SimulatedHost {
     var random = random
     let mediaRandom = RandomSource(seed: random.next())
     link = LinkCore(configuration: configuration, random: random, now: now, wallTime: wallTime)
+    beginning = (configuration, random, now, wallTime)
     media = SimulatedMedia(random: mediaRandom, pace: pace)
     discoveryRandom = RandomSource(seed: random.next())
     address = configuration.lan.interfaces.first?.address ?? .loopbackV4
@@ -120,6 +134,7 @@ public struct LinkHost: SimulatedHost {
     var wanted: [LinkAction] = []
     let isKnown = link.apply(input, now: now, into: &wanted)
     if isWatched { watch(wanted, now: now) }
+    if isRecorded { taken.append(Taken(at: now, input: input, actions: wanted)) }
     for action in wanted {
       switch action {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))

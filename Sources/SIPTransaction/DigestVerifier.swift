@@ -127,9 +127,10 @@ public struct DigestVerifier: Sendable {
     return Nonce(issued: MonotonicInstant(nanoseconds: issued), serial: serial)
   }
 
-  /// 128 bits of HMAC-SHA256 (RFC 2104).
+  /// 128 bits of HMAC-SHA256 (RFC 2104). The key is of this verifier, and with it of its realm; the realm's name is left out,
+  /// so that a recording in which it is a pseudonym has the same nonces.
   private func signature(_ text: String) -> String {
-    let code = HMAC<SHA256>.authenticationCode(for: Array("\(realm) \(text)".utf8), using: key)
+    let code = HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key)
     return String(DigestHash.hexadecimal(code).prefix(32))
   }
 

@@ -14,7 +14,9 @@ import TrunklineDaemon
       Exit codes are those of sysexits.h: 69 unavailable, 71 a port cannot be opened, 78 bad configuration.
       """,
     version: DaemonControl.version,
-    subcommands: [Run.self, Check.self, Status.self, Reload.self, NAT.self, ServeSTUN.self, Firewall.self, Demo.self])
+    subcommands: [
+      Run.self, Check.self, Status.self, Reload.self, NAT.self, ServeSTUN.self, Firewall.self, Demo.self, Replay.self,
+    ])
 }
 
 /// The configuration file of a verb.

@@ -1,0 +1,118 @@
+import CallControl
+import EmbeddedProvider
+import LinkManager
+import LinkRecording
+import LinkScenario
+import NetworkSimulator
+import NetworkTypes
+import Testing
+
+/// A recording in pseudonyms makes the same cores decide the same.
+@Suite struct ReplayTests {
+  /// Whatever of the scene must not stand in a recording: numbers, names, addresses, secrets.
+  static let secrets = [
+    "211123450", "49301111", "49302222", "192.168.1.2", "198.51.100.", "203.0.113.", "provider", "office", "secret",
+    "phone10", "phone20", "Phone 10", "wrong-one", "sip:1000", "\"1000\"",
+  ]
+
+  /// Registrations, calls both ways, a refused one, a held one, and two cuts with a call up.
+  static func story(_ change: (inout Scene.Plan) -> Void = { _ in }) -> RecordedScene {
+    let recorded = RecordedScene(change)
+    let scene = recorded.scene
+    _ = scene.runUntilRegistered()
+    scene.run(2)
+    _ = scene.dial("+49302222", from: 1)
+    _ = scene.callFromOutside(for: .seconds(4))
+    scene.run(8)
+    let call = scene.dial(Scene.farNumber)
+    scene.run(4)
+    for address in ["198.51.100.77", "198.51.100.8"] {
+      scene.net.apply(.lineCut(scene.router))
+      scene.run(5)
+      scene.net.apply(.addressChanged(scene.router, LinkScenario.address(address)))
+      scene.net.apply(.lineRestored(scene.router))
+      scene.run(6)
+    }
+    if let call {
+      _ = scene.withPhone { $0.setHold(call, true, now: $1, into: &$2) }
+      scene.run(2)
+      scene.hangUpPhone(call)
+    }
+    scene.run(40)
+    return recorded
+  }
+
+  @Test(arguments: [1, 2, 3] as [UInt64]) func everyDecisionIsMadeAgain(key: UInt64) throws {
+    let recorded = Self.story { $0.seed = key }
+    let (text, random) = try recorded.recording(key: key)
+    let recording = try RecordedRun(parsing: Array(text.utf8))
+    #expect(recording.ending == nil)
+    #expect(recording.entries.count == recorded.taken.count)
+    #expect(recording.entries.count > 300)
+    var replay = LinkReplay(recording, random: random)
+    var place = 0
+    while let step = replay.step() {
+      let then = recorded.taken[place]
+      #expect(step.entry.at == then.at)
+      guard step.isSame, outcome(step.actions) == outcome(then.actions) else {
+        Testing.Issue.record("\(place): \(then.input)\nthen \(then.actions)\nnow \(step.actions)")
+        return
+      }
+      place += 1
+    }
+    #expect(place == recorded.taken.count)
+    let records = recorded.taken.flatMap(\.actions).filter { if case .record = $0 { true } else { false } }
+    #expect(records.count == 3)
+  }
+
+  @Test func nothingSlipsIntoARecording() throws {
+    let recorded = Self.story()
+    let text = try recorded.recording(key: 7).text
+    for secret in Self.secrets { #expect(!text.contains(secret), "\(secret)") }
+    // And the account of the replay is made of nothing else.
+    var lines: [String] = []
+    var account = ReplayAccount { lines.append($0) }
+    account.tellsAll = true
+    _ = account.play(try RecordedRun(parsing: Array(text.utf8)))
+    let told = lines.joined(separator: "\n")
+    #expect(told.contains("REGISTER"))
+    for secret in Self.secrets { #expect(!told.contains(secret), "\(secret)") }
+  }
+
+  @Test func wrongPasswordsStayWrong() throws {
+    let recorded = RecordedScene { plan in
+      plan.password = "wrong-one"
+      plan.phone = { if $0.username == "20" { $0.password = Redacted("wrong-one") } }
+    }
+    recorded.scene.run(100)
+    #expect(recorded.scene.trunk?.state == .rejected)
+    let (text, random) = try recorded.recording(key: 3)
+    var replay = LinkReplay(try RecordedRun(parsing: Array(text.utf8)), random: random)
+    while let step = replay.step() { #expect(step.isSame) }
+    #expect(replay.link.status(now: recorded.taken[recorded.taken.count - 1].at).trunks.first?.state == .rejected)
+    #expect(!text.contains("wrong-one"))
+  }
+
+  @Test func aTornTailIsCutOff() throws {
+    let recorded = RecordedScene()
+    recorded.scene.run(20)
+    let bytes = Array(try recorded.recording(key: 1).text.utf8)
+    let whole = try RecordedRun(parsing: bytes)
+    for cut in [1, 2, 40, 300] {
+      let torn = try RecordedRun(parsing: Array(bytes.dropLast(cut)))
+      #expect(torn.entries.count < whole.entries.count || cut == 1)
+      #expect(torn.entries.count > whole.entries.count - 12)
+    }
+    var altered = bytes
+    altered[bytes.count - 5] ^= 1
+    #expect(try RecordedRun(parsing: altered).ending != nil)
+  }
+
+  @Test func whatIsNoRecordingIsSaidToBeNone() {
+    #expect(throws: RecordedRun.Failure.noRecording) { try RecordedRun(parsing: []) }
+    #expect(throws: RecordedRun.Failure.noRecording) { try RecordedRun(parsing: Array("hello\nworld\n".utf8)) }
+    #expect(throws: RecordedRun.Failure.noRecording) {
+      try RecordedRun(parsing: [UInt8](repeating: 0xff, count: 5000))
+    }
+  }
+}
