@@ -24,4 +24,4 @@ format: ## Rewrite all Swift files in the house style
 	@scripts/format
 
 clean: ## Remove everything that a build or a lab run made
-	@rm -rf .build .lab Fuzz/.build Benchmarks/.build demo.wav
+	@rm -rf .build .lab Fuzz/.build Benchmarks/.build demo.wav demo.svg

@@ -120,6 +120,11 @@ let programs: [Target] = [
 
 let checks: [Target] = [
   .testTarget(
+    name: "DaemonTests",
+    dependencies: [
+      "TrunklineDaemon", "ControlAPI", "LinkManager", "LinkRecording", "NetworkTypes", "DatagramSockets",
+    ], swiftSettings: settings),
+  .testTarget(
     name: "ConfigurationTests",
     dependencies: ["TrunklineDaemon", "FirewallRules", "LinkManager", "CallControl", "NetworkTypes"],
     exclude: ["Mistakes", "Notes", "Examples"], swiftSettings: settings),

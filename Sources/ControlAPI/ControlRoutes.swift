@@ -72,8 +72,13 @@ package struct ControlRoutes: Sendable {
       return Response.json(await control.history(limit: try Self.limit(request), before: before))
     }
     api.get("verdicts") { request, _ in Response.json(await control.verdicts(limit: try Self.limit(request))) }
-    api.get("incidents") { _, _ in Response.json([String]()) }
-    api.get("incidents/{id}") { _, _ -> Response in throw Problem(.notFound, "There is no such incident") }
+    api.get("incidents") { _, _ in Response.json(await control.incidents()) }
+    api.get("incidents/{id}") { _, context -> Response in
+      guard let document = await control.incident(try Self.parameter("id", context)) else {
+        throw Problem(.notFound, "There is no such incident")
+      }
+      return Self.recording(document)
+    }
     api.get("events") { _, _ in try await EventStream.response(control, streams) }
   }
 
@@ -108,6 +113,21 @@ package struct ControlRoutes: Sendable {
     }
   }
 
+  /// The file that `trunkline replay` reads; it may be long.
+  private static func recording(_ document: IncidentDocument) -> Response {
+    let body = ResponseBody(contentLength: document.length) { writer in
+      var rest = document.length
+      while let piece = document.next(&rest) { try await writer.write(ByteBuffer(bytes: piece)) }
+      try await writer.finish(nil)
+    }
+    return Response(
+      status: .ok,
+      headers: [
+        .contentType: "text/plain; charset=utf-8", .cacheControl: "no-store",
+        .contentDisposition: "attachment; filename=\"incident.recording\"",
+      ], body: body)
+  }
+
   private func addDemo(to api: RouterGroup<BasicRequestContext>) {
     api.post("call") { _, _ in
       do throws(ControlFailure) {
@@ -116,6 +136,9 @@ package struct ControlRoutes: Sendable {
       } catch {
         throw Problem(error)
       }
+    }
+    api.post("cut") { _, _ in
+      try await Self.done { () throws(ControlFailure) in try await control.cutDemoLine() }
     }
     api.get("recording.wav") { request, _ in
       guard let id = request.uri.queryParameters["id"] else { throw Problem(.badRequest, "The query needs id") }

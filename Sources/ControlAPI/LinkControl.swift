@@ -17,6 +17,12 @@ public protocol LinkControl: Sendable {
   /// the embedded default: ``ControlFailure/conflict(_:)`` otherwise.
   func startDemoCall() async throws(ControlFailure) -> String
   func demoRecording(_ id: String) async -> DemoRecording
+  /// Cuts the line of the embedded default for some seconds; it comes back with another public address.
+  /// ``ControlFailure/conflict(_:)`` without an embedded default, or where the line is down already.
+  func cutDemoLine() async throws(ControlFailure)
+  /// Newest first.
+  func incidents() async -> [IncidentStatus]
+  func incident(_ id: String) async -> IncidentDocument?
   /// What changes from now on. The stream ends when the daemon stops.
   func events() async -> AsyncStream<ControlEvent>
 }

@@ -45,11 +45,12 @@ enum OpenAPIDocument {
       method: "get", path: "/api/v1/verdicts", summary: "What went wrong, newest first.", answer: "Verdict[]",
       query: ["limit"], errors: [400]),
     .init(
-      method: "get", path: "/api/v1/incidents", summary: "Recordings for replay; none in this version.",
+      method: "get", path: "/api/v1/incidents", summary: "Moments whose recordings are kept for replay, newest first.",
       answer: "Incident[]"),
     .init(
-      method: "get", path: "/api/v1/incidents/{id}", summary: "One recording; none in this version.",
-      answer: "Incident", errors: [404]),
+      method: "get", path: "/api/v1/incidents/{id}",
+      summary: "The recording, for trunkline replay; names are pseudonyms.",
+      answer: "text/plain", errors: [404]),
     .init(
       method: "get", path: "/api/v1/events",
       summary: "Server-sent events: status at once and after each change, history when a call ends, verdict.",
@@ -69,6 +70,10 @@ enum OpenAPIDocument {
       method: "post", path: "/api/v1/demo/call",
       summary: "Embedded default only: the built-in phone dials *43 and records what comes back.", answer: "DemoCall",
       success: 202, errors: [409, 503]),
+    .init(
+      method: "post", path: "/api/v1/demo/cut",
+      summary: "Embedded default only: cuts the line for 3 s; it comes back with another public address.", success: 204,
+      errors: [409]),
     .init(
       method: "get", path: "/api/v1/demo/recording.wav",
       summary: "What came back; 202 while the call lasts.", answer: "audio/wav", query: ["id"],
@@ -162,7 +167,7 @@ enum OpenAPIDocument {
       "id:s direction:s from:s to:s trunk:s? startedAt:s answeredAt:s? endedAt:s result:s status:i? endedBy:s sentence:s?"
     ),
     ("Verdict", "at:s subject:s callID:s? code:s sentence:s evidence:s nextStep:s"),
-    ("Incident", "id:s"),
+    ("Incident", "id:s at:s subject:s callID:s? code:s sentence:s bytes:i"),
     ("Link", "path:s"),
     ("DemoCall", "recording:s"),
     ("Problem", "type:s title:s status:i detail:s errors:s[]?"),

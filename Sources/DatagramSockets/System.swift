@@ -14,12 +14,18 @@ public enum SystemClock {
 public enum SystemRandom {
   /// A stream that nobody can guess, seeded by getrandom(2).
   public static func source() -> RandomSource {
+    let seed = words()
+    return RandomSource(seed: (seed[0], seed[1], seed[2], seed[3]))
+  }
+
+  /// 256 bits that nobody can guess.
+  public static func words() -> [UInt64] {
     var seed: [UInt64] = [0, 0, 0, 0]
     // The shim writes exactly four words during the call.
     let result = unsafe seed.withUnsafeMutableBufferPointer { unsafe tl_random_seed($0.baseAddress) }
     // Without it every transaction ID could be guessed: there is nothing sound to go on with.
     guard result == 0 else { fatalError(DatagramSocketError(result, to: "give random bytes").sentence) }
-    return RandomSource(seed: (seed[0], seed[1], seed[2], seed[3]))
+    return seed
   }
 }
 

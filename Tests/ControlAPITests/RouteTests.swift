@@ -47,13 +47,15 @@ import Testing
       (.post, "/api/v1/trunks/trunk0/disable", 204), (.post, "/api/v1/trunks/trunk0/enable", 204),
       (.post, "/api/v1/trunks/none/enable", 404), (.post, "/api/v1/trunks/trunk0/register", 204),
       (.post, "/api/v1/reload", 204), (.post, "/api/v1/doctor", 501), (.post, "/api/v1/demo/call", 202),
+      (.post, "/api/v1/demo/cut", 204),
     ] as [(HTTPRequest.Method, String, Int)] {
       #expect(try await client.ask(method, path).status == status, "\(path)")
     }
     _ = try await client.ask(.get, "/api/v1/history?limit=7&before=call-3")
     #expect(
       control.asked == [
-        "hang up c1", "disable trunk0", "enable trunk0", "register trunk0", "reload", "demo call", "history 7 call-3",
+        "hang up c1", "disable trunk0", "enable trunk0", "register trunk0", "reload", "demo call", "cut",
+        "history 7 call-3",
       ])
   }
 

@@ -78,6 +78,20 @@ final class StandInControl: LinkControl {
 
   func demoRecording(_ id: String) async -> DemoRecording { id == "r1" ? state.withLock { $0.recording } : .unknown }
 
+  func cutDemoLine() async throws(ControlFailure) { ask("cut") }
+
+  func incidents() async -> [IncidentStatus] {
+    [
+      IncidentStatus(
+        id: "c9", at: "2026-01-01T10:00:00.000Z", subject: "call c9", callID: "c9", code: "x", sentence: "y")
+    ]
+  }
+
+  func incident(_ id: String) async -> IncidentDocument? {
+    guard id == "c9" else { return nil }
+    return IncidentDocument(length: 70_000) { [UInt8](repeating: 65, count: $0) }
+  }
+
   func events() async -> AsyncStream<ControlEvent> {
     let (stream, continuation) = AsyncStream.makeStream(of: ControlEvent.self)
     state.withLock { $0.events = continuation }

@@ -84,7 +84,13 @@ public struct Daemon: Sendable {
     do throws(DatagramSocketError) {
       host = try SignallingHost(configuration: link, embedded: embedded, listeners: notify.listeners(store, logger))
     } catch { throw DaemonFailure.port(error.sentence) }
-    let control = DaemonControl(host: host, store: store, isEmbedded: embedded != nil) {
+    let recorder = FlightRecorder(folder: recordingFolder) { [logger] in
+      logger.warning("\($0)")
+    } closed: {
+      host.reseed()
+    }
+    host.record(with: recorder)
+    let control = DaemonControl(host: host, store: store, isEmbedded: embedded != nil, recorder: recorder) {
       () async throws(ControlFailure) in try await reload(host)
     }
     notify.control.withLock { $0 = control }
@@ -111,6 +117,7 @@ public struct Daemon: Sendable {
     defer {
       file.remove()
       host.stop()
+      recorder.flush()
       LogWriter.standardError.flush()
     }
     let services = ServiceGroup(
@@ -150,6 +157,12 @@ public struct Daemon: Sendable {
     }
     logger.logLevel = .warning
     return logger
+  }
+
+  /// Beside the store; with the embedded default, which stores nothing, beside the file that `status` reads.
+  private var recordingFolder: String {
+    let file = embedded == nil ? configuration.storePath : ControlFile.path()
+    return URL(fileURLWithPath: file).deletingLastPathComponent().path + "/recordings"
   }
 
   private func linkConfiguration(_ link: LinkConfiguration) -> LinkConfiguration {

@@ -1,5 +1,6 @@
 public import ControlAPI
 import DatagramSockets
+import EmbeddedProvider
 public import LinkManager
 import NetworkTypes
 import OrderedCollections
@@ -14,6 +15,7 @@ public final class DaemonControl: LinkControl {
   let host: SignallingHost
   let store: CallStore
   let isEmbedded: Bool
+  private let recorder: FlightRecorder?
   private let startedAt = SystemClock.now()
   private let reloading: @Sendable () async throws(ControlFailure) -> Void
   private let listeners = Mutex<[(id: Int, continuation: AsyncStream<ControlEvent>.Continuation)]>([])
@@ -22,14 +24,17 @@ public final class DaemonControl: LinkControl {
   private let observed = Mutex(MetricsTable())
   /// Recordings that were begun and have not come back.
   private let running = Mutex<[String]>([])
+  /// When the built-in phone hangs up.
+  private let demoEnd = Mutex(MonotonicInstant(nanoseconds: 0))
 
   init(
-    host: SignallingHost, store: CallStore, isEmbedded: Bool,
+    host: SignallingHost, store: CallStore, isEmbedded: Bool, recorder: FlightRecorder? = nil,
     reloading: @escaping @Sendable () async throws(ControlFailure) -> Void
   ) {
     self.host = host
     self.store = store
     self.isEmbedded = isEmbedded
+    self.recorder = recorder
     self.reloading = reloading
   }
 
@@ -67,9 +72,15 @@ public final class DaemonControl: LinkControl {
 
   public func startDemoCall() async throws(ControlFailure) -> String {
     guard isEmbedded else { throw .conflict("The built-in phone comes with the embedded default only.") }
-    guard let id = await host.run({ $0.dial("*43", for: .seconds(5)) }) else {
+    guard let call = await host.run({ $0.dial("*43", for: nil, sound: .melody(hertz: 440)) }) else {
       throw .unavailable("The built-in phone has no line left.")
     }
+    demoEnd.withLock { $0 = SystemClock.now() + Self.demoCall }
+    Task {
+      while demoEnd.withLock({ $0 }) > SystemClock.now() { try? await Task.sleep(for: .milliseconds(200)) }
+      await host.run { $0.hangUpPhone(call) }
+    }
+    let id = "call-\(call.rawValue)"
     running.withLock { names in
       names.append(id)
       if names.count > 8 { names.removeFirst() }
@@ -83,6 +94,33 @@ public final class DaemonControl: LinkControl {
     return samples.isEmpty
       ? .failed("The call was not answered, so nothing was heard.") : .finished(WaveFile.encode(samples))
   }
+
+  /// How long the line of the embedded default stays down, how long a call of the built-in phone lasts, and how long at least
+  /// after the line has come back.
+  static let outage = Duration.seconds(3)
+  static let demoCall = Duration.seconds(8)
+  private static let afterCut = Duration.seconds(4)
+
+  public func cutDemoLine() async throws(ControlFailure) {
+    guard isEmbedded else { throw .conflict("There is a line to cut with the embedded default only.") }
+    let isCut = await host.run { host in
+      guard host.embedded?.router.isUp == true else { return false }
+      host.cutLine()
+      return true
+    }
+    guard isCut else { throw .conflict("The line is down already.") }
+    demoEnd.withLock { $0 = max($0, SystemClock.now() + Self.outage + Self.afterCut) }
+    Task {
+      try? await Task.sleep(for: Self.outage)
+      await host.run { $0.restoreLine() }
+    }
+  }
+
+  // MARK: Incidents
+
+  public func incidents() async -> [IncidentStatus] { recorder?.incidents() ?? [] }
+
+  public func incident(_ id: String) async -> IncidentDocument? { recorder?.incident(id) }
 
   // MARK: Events
 

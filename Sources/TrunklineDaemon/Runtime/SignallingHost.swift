@@ -17,6 +17,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     case provider
     case phone
     case stun
+    case router(LoopbackRouter.Side)
   }
 
   /// What the host tells, on the signalling thread.
@@ -54,7 +55,13 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   let listeners: Listeners
   var engine: RelayEngine?
   var link: LinkCore
+  /// Writes down what the core is told; set before the start.
+  private var recorder: FlightRecorder?
+  private let seed: LinkSeed
+  private let madeAt: (now: MonotonicInstant, wallTime: WallTime)
   var embedded: EmbeddedParts?
+  /// Is told what happens in the embedded default, on the signalling thread.
+  var embeddedObserver: (@Sendable (EmbeddedNotice, MonotonicInstant) -> Void)?
   var owners: [Owner?] = []
   /// The loop's socket for each of the link's.
   var linkSockets: [LinkSocket: Int] = [:]
@@ -78,23 +85,20 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     self.listeners = listeners
     var configuration = configuration
     if let embedded {
-      let stun = try loop.open(local: Endpoint(.loopbackV4, port: 0))
-      let provider = try loop.open(local: Endpoint(.loopbackV4, port: 0))
-      let phone = try loop.open(local: Endpoint(.loopbackV4, port: 0))
-      let endpoints = [stun, provider, phone].compactMap { loop.localEndpoint($0) }
-      let parts = EmbeddedParts(
-        embedded, stun: endpoints[0], provider: endpoints[1], phone: endpoints[2], sockets: [stun, provider, phone])
+      let parts = try Self.openEmbedded(embedded, loop)
       configuration = parts.configuration
       self.embedded = parts
     }
     self.configuration = configuration
+    seed = LinkSeed(SystemRandom.words())
+    madeAt = (SystemClock.now(), SystemClock.wallTime())
     link = LinkCore(
-      configuration: configuration, random: SystemRandom.source(), now: SystemClock.now(),
-      wallTime: SystemClock.wallTime())
+      configuration: configuration, random: seed.source, now: madeAt.now, wallTime: madeAt.wallTime)
     if let parts = self.embedded {
       setOwner(.stun, of: parts.sockets[0])
       setOwner(.provider, of: parts.sockets[1])
       setOwner(.phone, of: parts.sockets[2])
+      setRouterOwners()
     }
   }
 
@@ -121,6 +125,17 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     if let failure { throw failure }
   }
 
+  /// From the beginning on everything that the core is told is written down. To be called before ``start()``.
+  func record(with recorder: FlightRecorder) {
+    self.recorder = recorder
+    recorder.begin(configuration, seed, now: madeAt.now, wallTime: madeAt.wallTime)
+  }
+
+  /// An incident is on record, with the seed of all random numbers until now: further ones come from another.
+  func reseed() {
+    loop.post { [self] in apply(.reseeded(LinkSeed(SystemRandom.words()))) }
+  }
+
   /// Ends calls and registrations, then calls `stopped`.
   public func shutDown() {
     loop.post { [self] in apply(.shutDownAsked) }
@@ -145,6 +160,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   @discardableResult public func apply(_ input: LinkInput, now: MonotonicInstant = SystemClock.now()) -> Bool {
     var actions: [LinkAction] = []
     let isKnown = link.apply(input, now: now, into: &actions)
+    recorder?.took(input, now: now, actions: actions, wallTime: link.wallTime(now))
     perform(actions)
     updateWakeUp()
     return isKnown
@@ -187,7 +203,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       owned.reserveCapacity(bytes.count)
       for index in bytes.indices { owned.append(bytes[index]) }
       apply(.datagramReceived(owned, from: source, on: linkSocket), now: now)
-    case .provider, .phone, .stun:
+    case .provider, .phone, .stun, .router:
       embeddedReceived(bytes, from: source, to: local, owner, socket, now: now)
       updateWakeUp()
     }

@@ -1,6 +1,7 @@
 """`trunkline run` with no configuration: useful at once. Two telephones with the printed passwords, one on loopback and one at a
 private address; they call each other, and the echo service; nothing listens on a public address; Ctrl-C ends it well."""
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,8 @@ import time
 from lab import host, network
 from lab.lab import Lab, check_audio
 from lab.trunkline import LAN, PORT, Daemon
+
+from cases.demo import silences
 
 PUBLIC_ADDRESS = "203.0.113.77"    # an address of the machine that is not private: nothing may listen there
 SERVICE = "*43"
@@ -74,6 +77,45 @@ def run(lab_arguments, long):
         for call in echoes:
             host.require(call.stream.own >= least, f"{SERVICE}: {call.stream.own} packets of one's own, expected {least}")
 
+        # No telephone at hand: the built-in one calls, the line is cut, and what came back has a gap.
+        with open(os.path.join(daemon.folder, "control.json")) as file:
+            daemon.token = json.load(file)["token"]
+        before = daemon.api("/uplinks")[0]["publicAddress"]
+        status, body = daemon.get("/api/v1/demo/call", "POST")
+        host.require(status == 202, f"Call: {status} {body}")
+        name = json.loads(body)["recording"]
+        host.wait_for("the built-in phone's call is answered",
+                      lambda: [c for c in daemon.api("/calls") if c["state"] == "answered"], 5)
+        time.sleep(1.5)
+        host.require(daemon.get("/api/v1/demo/cut", "POST")[0] == 204, "Cut the line")
+        host.require(daemon.get("/api/v1/demo/cut", "POST")[0] == 409, "a line that is down was cut")
+        wav = lab.file("recording.wav")
+
+        def recorded():
+            status, body = daemon.fetch("/api/v1/demo/recording.wav?id=" + name)
+            host.require(status in (200, 202), f"recording: {status} {body[:200]}")
+            if status == 202:
+                return False
+            with open(wav, "wb") as file:
+                file.write(body)
+            return True
+        host.wait_for("the recording", recorded, 20)
+        gaps, length = silences(wav)
+        host.require(len(gaps) == 1 and 2.5 < gaps[0] < 4.5, f"silences in {length:.1f} s: {gaps}")
+        after = daemon.api("/uplinks")[0]["publicAddress"]
+        host.require(after["ip"] != before["ip"], f"the public address is {after} still")
+
+        # The change is on record, and the recording replays.
+        incident = host.wait_for("an incident", lambda: daemon.api("/incidents"), 5)[0]
+        host.require(incident["code"] == "addressChanged", f"{incident}")
+        text = daemon.get("/api/v1/incidents/" + incident["id"])[1]
+        for secret in (first_password, second_password, "211123450", "provider", "Reception", network.PHONES):
+            host.require(secret not in text, f"{secret} is in the recording")
+        with open(lab.file("incident.recording"), "w") as file:
+            file.write(text)
+        code, told = daemon.verb("replay", lab.file("incident.recording"))
+        host.require(code == 0 and "every decision is the one that was recorded" in told, f"replay: {code} {told[-400:]}")
+
         # Ctrl-C with a call up: the call is ended, the registration removed.
         last = near.dial(SERVICE).wait_answered()
         loopback, now = lab.records["office", "lo"], time.time()
@@ -85,4 +127,5 @@ def run(lab_arguments, long):
         host.require(removals, "the trunk was not unregistered")
         answer = loopback.seen(lambda p: p.target[1] == PORT and p.data.startswith(b"SIP/2.0 200") and b"REGISTER" in p.data, now)
         host.require(answer, "the provider did not answer the REGISTER that removes the registration")
-        return f"ready after {took:.1f} s; two telephones, one call between them, {SERVICE} heard itself ({echoes[0].stream.own} packets)"
+        return (f"ready after {took:.1f} s; two telephones, one call between them, {SERVICE} heard itself "
+                f"({echoes[0].stream.own} packets); a call of the built-in phone outlived a cut of 3 s with {gaps[0]:.2f} s of silence")

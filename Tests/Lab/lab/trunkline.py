@@ -67,6 +67,7 @@ class Daemon:
         self.environment = {"TRUNKLINE_RUNTIME_DIR": self.folder, "HOME": self.folder, "XDG_STATE_HOME": self.folder,
                             "XDG_RUNTIME_DIR": self.folder, "XDG_CONFIG_HOME": self.folder, "XDG_DATA_HOME": self.folder}
         self.configuration = None
+        self.token = TOKEN
         words = [EXECUTABLE, "run"]
         if text is not None:
             self.configuration = os.path.join(self.folder, "trunkline.yaml")
@@ -97,15 +98,20 @@ class Daemon:
 
     def get(self, path, method="GET"):
         """(status, body) of an HTTP request from the daemon's own machine."""
+        status, body = self.fetch(path, method)
+        return status, body.decode()
+
+    def fetch(self, path, method="GET"):
+        """As get, with the body's bytes."""
         def connect():
             connection = http.client.HTTPConnection(*HTTP, timeout=5)
             connection.connect()
             return connection
         connection = self.lab.network.socket("office", connect)
         try:
-            connection.request(method, path, headers={"Authorization": f"Bearer {TOKEN}"})
+            connection.request(method, path, headers={"Authorization": f"Bearer {self.token}"})
             answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+            return answer.status, answer.read()
         finally:
             connection.close()
 
