@@ -18,7 +18,7 @@ public struct LinkStrategy: Sendable, Hashable {
     case opening = "an opening packet to each new peer"
     /// The mapping that STUN saw lets everybody in as long as it is kept alive, audio by another mapping or not.
     case openingAndMapping = "an opening packet to each new peer; the mapping by STUN is kept alive beside it"
-    case latchingOnly = "an opening packet to each new peer; ports are foreseen only if asked for"
+    case latchingOnly = "an opening packet to each new peer; the next port is not guessed"
     case refused = "nothing: calls are refused"
   }
 

@@ -28,6 +28,8 @@ package final class Scene {
     package var provider: (inout ProviderConfiguration) -> Void = { _ in }
     package var phone: (inout PhoneProfile) -> Void = { _ in }
     package var network: (inout SimulatedNetwork) -> Void = { _ in }
+    /// Whether the first STUN server has two addresses (RFC 5780), so that filtering and lifetime can be found out.
+    package var hasBehaviorServer = false
     /// For days and years: streams are flows (``RelayPace/flow``), nobody records what he hears, no packet is kept.
     package var isLong = false
   }
@@ -78,10 +80,16 @@ package final class Scene {
       host: ProviderHost(
         ProviderCore(configuration: providerConfiguration, random: RandomSource(seed: seed &+ 1)),
         random: RandomSource(seed: seed &+ 2), pace: pace))
-    stun = ["203.0.113.3", "203.0.113.4"].map { text in
-      net.addNode(
-        "stun \(text)", on: .internet, addresses: [address(text)],
-        host: STUNServerHost([Endpoint(address(text), port: 3478)]))
+    stun = ["203.0.113.3", "203.0.113.4"].enumerated().map { index, text in
+      var addresses = [address(text)]
+      var host = STUNServerHost([Endpoint(address(text), port: 3478)])
+      if index == 0, plan.hasBehaviorServer,
+        let full = try? STUNServerHost(primary: host.endpoints[0], alternate: endpoint("203.0.113.5:3479"))
+      {
+        addresses.append(address("203.0.113.5"))
+        host = full
+      }
+      return net.addNode("stun \(text)", on: .internet, addresses: addresses, host: host)
     }
     stranger = net.addNode(
       "stranger", on: .internet, addresses: [address("203.0.113.66")], host: Stranger())
