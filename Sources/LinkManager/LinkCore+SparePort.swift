@@ -171,7 +171,7 @@ extension LinkCore {
       }
       actions.append(.send(bytes, sockets[index].id, to: server))
     case .mapped: freshPortHeard(index, isProvider: false, now: now)
-    case .mappedElsewhere, .disagreed, .serversSilent, .serversBack, .lineLost, .lineReturned: break
+    case .disagreed, .serversSilent, .serversBack, .lineLost, .lineReturned: break
     }
   }
 

@@ -79,6 +79,7 @@ extension LinkCore {
     }
     let keepalive = keepalive(uplink)
     for index in sockets.indices where sockets[index].side == .uplink(uplink) {
+      sockets[index].stun?.dependsOnDestination = findings.dependsOnDestination
       if let stun = sockets[index].stun, stun.keepalive != keepalive {
         sockets[index].stun?.setKeepalive(keepalive, now: now)
       }

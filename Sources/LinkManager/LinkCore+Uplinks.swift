@@ -61,13 +61,6 @@ extension LinkCore {
         actions.append(.send(bytes, sockets[index].id, to: server))
       case .mapped(let endpoint, let before):
         mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
-      case .mappedElsewhere(let endpoint, let before):
-        // Where each destination has its own mapping, another server's tells nothing of a change.
-        if strategy(uplink).contact == .flow {
-          actions.append(.log(.debug, "uplink \(name): another STUN server, another port"))
-        } else {
-          mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
-        }
       case .disagreed(let found): serversDisagree(uplink, found, now: now, into: &actions)
       case .lineLost(let since): lineLost(uplink, index, since: since, now: now, into: &actions)
       case .lineReturned(let lost, let back):

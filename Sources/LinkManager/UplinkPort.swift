@@ -11,9 +11,6 @@ package struct UplinkPort: Sendable {
     case send([UInt8], to: Endpoint)
     /// The public endpoint is now this; `before` is `nil` for the first one.
     case mapped(Endpoint, before: Endpoint?)
-    /// Another server, asked because the one before is silent, sees another port of the same address: the mapping
-    /// changed, or depends on whom it is for.
-    case mappedElsewhere(Endpoint, before: Endpoint)
     /// Two servers that both answer see different addresses. What was known stays; said once until they agree again.
     case disagreed(UplinkDisagreement)
     /// Nothing is answered any more, since that moment.
@@ -53,6 +50,8 @@ package struct UplinkPort: Sendable {
   private static let slowProbe = Duration.seconds(1)
   private static let fastProbing = Duration.seconds(60)
   private static let firstServerRetry = Duration.seconds(30)
+  /// An answer that takes longer does not count.
+  private static let answerValidity = Duration.seconds(10)
   /// How long an answer of a provider shows that the line is up.
   private static let proofLasts = Duration.seconds(60)
   /// How long the server that showed the known mapping has to speak for it, twice, when another one sees another address.
@@ -65,6 +64,8 @@ package struct UplinkPort: Sendable {
   package private(set) var answered: UInt64 = 0
   /// Whether no server has answered for so long that the link goes on without.
   package private(set) var isSilent = false
+  /// Whether the NAT gives each destination a mapping of its own: then another server's answer is no change of address.
+  package var dependsOnDestination = false
   private var servers: [Endpoint] = []
   private var current = 0
   private var candidate: Candidate?
@@ -221,6 +222,8 @@ package struct UplinkPort: Sendable {
       let index = outstanding.firstIndex(where: { $0.transactionID == message.transactionID && $0.server == from })
     else { return false }
     let sentAt = outstanding.remove(at: index).sentAt
+    // What is so old tells of the past, if it is not somebody's recording.
+    guard now - sentAt < Self.answerValidity else { return true }
     guard message.messageClass == .success, let seen = message.mappedAddress else { return true }
     // Older requests to it were answered later than this one, or never: their answers tell the past.
     let older = outstanding[..<index].filter { $0.server != from }
@@ -230,13 +233,18 @@ package struct UplinkPort: Sendable {
     isSilent = false
     suspectSince = nil
     serverSince = now
+    // The keepalive stays as it is: what came in reminds no NAT.
     timers.cancel(.probe)
-    timers.set(.keepalive, at: now + interval)
     if lostSince != nil { backAt = backAt ?? now }
     if from == mappingServer { witnessAt = now }
+    if dependsOnDestination, from != mappingServer, seen.address == mapping?.address { mapping = seen }
     if distrusted.contains(from), seen != mapping, let witnessAt, now - witnessAt < keepalive + Self.patience {
       // It has been heard, and the one that contradicts it is heard too: asking both again would never end.
       return true
+    }
+    if current != 0, from == servers.first {
+      current = 0
+      timers.cancel(.firstServer)
     }
     if seen == mapping {
       // What was asked before somebody saw something else does not speak against that.
@@ -256,7 +264,7 @@ package struct UplinkPort: Sendable {
     if let other = candidate, other.server != server, let mapping, server == mappingServer,
       other.endpoint.address != mapping.address
     {
-      disagreed(other, with: server, mapping, into: &actions)
+      disagreed(other, with: server, mapping, now: now, into: &actions)
     }
     candidate = nil
     timers.cancel(.judge)
@@ -278,18 +286,13 @@ package struct UplinkPort: Sendable {
   private mutating func adopt(_ seen: Endpoint, _ server: Endpoint, now: MonotonicInstant, into actions: inout [Action])
   {
     let before = mapping
-    let isOther = mappingServer.map { $0 != server } ?? false
     mapping = seen
     mappingServer = server
     witnessAt = now
     candidate = nil
     timers.cancel(.judge)
     distrusted.removeAll { $0 == server }
-    if let before, isOther, before.address == seen.address {
-      actions.append(.mappedElsewhere(seen, before: before))
-    } else {
-      actions.append(.mapped(seen, before: before))
-    }
+    actions.append(.mapped(seen, before: before))
     lineSettled(now: now, into: &actions)
   }
 
@@ -326,10 +329,11 @@ package struct UplinkPort: Sendable {
   }
 
   private mutating func disagreed(
-    _ other: Candidate, with server: Endpoint, _ mapping: Endpoint, into actions: inout [Action]
+    _ other: Candidate, with server: Endpoint, _ mapping: Endpoint, now: MonotonicInstant,
+    into actions: inout [Action]
   ) {
     current = servers.firstIndex(of: server) ?? current
-    if current != 0 { timers.cancel(.firstServer) }
+    if current != 0, !timers.isSet(.firstServer) { timers.set(.firstServer, at: now + Self.firstServerRetry) }
     guard !distrusted.contains(other.server) else { return }
     distrusted.append(other.server)
     actions.append(
@@ -344,12 +348,10 @@ package struct UplinkPort: Sendable {
       case .probe: unanswered(now: now, random: &random, into: &actions)
       case .judge: judge(now: now, random: &random, into: &actions)
       case .firstServer:
-        guard current != 0 else { continue }
-        // The first server is asked beside the current one; its answer makes it current again.
-        if suspectSince == nil, !servers.isEmpty { send(to: servers[0], now: now, random: &random, into: &actions) }
-        current = 0
-        serverSince = now
-        timers.set(.probe, at: now + Self.answerTime)
+        guard current != 0, servers.indices.contains(current) else { continue }
+        // It is asked beside the current one: its answer makes it current again, and its silence means nothing.
+        timers.set(.firstServer, at: now + Self.firstServerRetry)
+        if suspectSince == nil { send(to: servers[0], now: now, random: &random, into: &actions) }
       }
     }
   }

@@ -197,15 +197,6 @@ import Testing
     #expect(!bench.others.contains(.mapped(Self.moved, before: Self.home)))
   }
 
-  @Test func anotherServersOtherPortIsToldApart() {
-    var bench = Bench(servers: [Self.first, Self.second])
-    bench.run(5, answering: [Self.first])
-    let other = Endpoint(Self.home.address, port: 40_000)
-    bench.run(40, answering: [Self.second], seen: other)
-    #expect(bench.port.mapping == other)
-    #expect(bench.others.contains(.mappedElsewhere(other, before: Self.home)))
-  }
-
   @Test func restingPortsAreSilentAndWakeWithNothingKnown() {
     var bench = Bench()
     bench.run(5, answering: [Self.first])
