@@ -65,17 +65,18 @@ let shells: [Target] =
   [
     .target(name: "CDatagramSockets"), .target(name: "CRouterControl"),
     .target(name: "CDashboard", exclude: ["dashboard.html"]),
+    .systemLibrary(name: "CAres", pkgConfig: "libcares", providers: [.apt(["libc-ares-dev"])]),
   ]
   + floor("DatagramSockets", ["NetworkTypes", "CDatagramSockets"], tests: [])
   + floor(
     "NIOTransport",
     [
       "NetworkTypes", "SIPSyntax", "STUN", nioCore, .product(name: "NIOPosix", package: "swift-nio"),
-      .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
     ], tests: [], testFiles: ["Certificates"])
   + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
   + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
-  + floor("NameResolver", ["NetworkTypes"])
+  + floor("NameResolver", ["NetworkTypes", "CAres"], tests: ["DatagramSockets"])
   + floor("RouterControl", ["CRouterControl"], tests: [])
   + floor(
     "LinkScenario",
@@ -148,7 +149,7 @@ let package = Package(
   name: "trunkline",
   products: [
     .executable(name: "trunkline", targets: ["trunkline"]),
-    .library(name: "STUN", targets: ["STUN", "NetworkTypes"]),
+    .library(name: "STUN", targets: ["STUN", "NATDiscovery", "NetworkTypes"]),
     .library(name: "SIP", targets: ["SIPSyntax", "SIPTransaction", "SIPDialog", "NetworkTypes"]),
     .library(name: "SDP", targets: ["SDP", "NetworkTypes"]),
     .library(name: "RTP", targets: ["RTP", "MediaRelay", "NetworkTypes"]),

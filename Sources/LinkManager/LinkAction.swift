@@ -25,6 +25,8 @@ public enum LinkAction: Sendable, Equatable {
   case media(MediaCommand)
   /// Look up the IPv4 and IPv6 addresses of a host; answered by `nameResolved`.
   case resolve(String)
+  /// Look up which servers a service has (SRV), `_stun._udp.example.org`; answered by `serviceResolved`.
+  case resolveService(String)
   /// Find out which NAT stands in the way of that uplink, from spare ports of the address in the settings; a wildcard
   /// stands for this machine's address towards the servers. Answered by `natDiscovered`.
   case discoverNAT(uplink: Int, DiscoverySettings)

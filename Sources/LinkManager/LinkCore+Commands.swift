@@ -58,7 +58,7 @@ extension LinkCore {
       let bind = uplinks[index].configuration.bind
       uplinks[index].configuration = changed
       uplinks[index].configuration.bind = bind
-      for server in changed.stunServers { resolve(server, now: now, into: &actions) }
+      for server in changed.stunServers { resolveServer(server, now: now, into: &actions) }
     }
     updateSTUNServers(now: now, into: &actions)
     reconfigureTrunks(new.trunks, now: now, into: &actions)

@@ -61,13 +61,6 @@ extension LinkCore {
     }
   }
 
-  /// The addresses of an uplink's servers, in their order.
-  func stunServers(of uplink: Int, isV4: Bool) -> [Endpoint] {
-    uplinks[uplink].configuration.stunServers.compactMap { server in
-      addresses(of: server).first { $0.isV4 == isV4 }.map { Endpoint($0, port: server.port ?? 3478) }
-    }
-  }
-
   /// What `discoverNAT` found; `nil` where the shell could not even begin.
   public mutating func natDiscovered(
     _ findings: NATFindings?, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]

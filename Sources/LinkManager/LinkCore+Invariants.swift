@@ -29,7 +29,8 @@ extension LinkCore {
     let legs = calls.values.reduce(0) { $0 + $1.legs.count }
     if mediaOwners.count > 8 * legs { broken.append("\(mediaOwners.count) media ports for \(legs) legs") }
     if dialogs.count > 8 * legs { broken.append("\(dialogs.count) dialogs for \(legs) legs") }
-    let mostTimers = 4 * calls.count + 4 * legs + 8 * trunks.count + 8 * (names.count + unresolved.count) + 64
+    let mostTimers =
+      4 * calls.count + 4 * legs + 8 * trunks.count + 8 * (names.count + unresolved.count) + services.count + 64
     if timers.count > mostTimers { broken.append("\(timers.count) timers for \(calls.count) calls") }
     guard !isStopped else { return broken }
     if let deadline = nextDeadline {

@@ -32,8 +32,8 @@ extension LinkCore {
       switch timer {
       case .stage, .media, .repair, .audio: true
       case .deafPorts: true
-      case .resolve, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .stopping, .deadState,
-        .portAgain, .failOver, .failBack, .expectedCut:
+      case .resolve, .service, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .stopping,
+        .deadState, .portAgain, .failOver, .failBack, .expectedCut:
         false
       }
     }

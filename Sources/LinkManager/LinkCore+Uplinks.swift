@@ -150,7 +150,7 @@ extension LinkCore {
     let configuration = uplinks[uplink].configuration
     let isTrouble =
       !configuration.stunServers.isEmpty
-      && configuration.stunServers.allSatisfy { addresses(of: $0).isEmpty && unresolved.contains($0.host) }
+      && configuration.stunServers.allSatisfy { isUnknown($0) }
     if isTrouble, uplinks[uplink].lastError == nil {
       uplinks[uplink].lastError = ErrorStatus(
         code: code, sentence: "The names of the STUN servers of uplink \(configuration.name) cannot be resolved.")
@@ -175,7 +175,6 @@ extension LinkCore {
     let configuration = uplinks[uplink].configuration
     if configuration.publicAddress != nil || stun.mapping != nil || stun.isSilent { return true }
     // No server can be asked: none is configured, or none has a name that resolves or an address of this family.
-    return stun.currentServer == nil
-      && configuration.stunServers.allSatisfy { unresolved.contains($0.host) || !addresses(of: $0).isEmpty }
+    return stun.currentServer == nil && configuration.stunServers.allSatisfy { isLookedUp($0) }
   }
 }

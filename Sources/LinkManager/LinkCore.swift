@@ -37,6 +37,8 @@ public struct LinkCore: Sendable {
   var lastMediaPort: UInt32 = 0
   var timers = TimerTable<LinkTimer>()
   var names: [String: [IPAddress]] = [:]
+  /// What SRV says of the STUN servers' domains, in the order of asking; empty where it says nothing.
+  var services: [String: [ServiceRecord]] = [:]
   /// Hosts whose last look-up failed.
   var unresolved: Set<String> = []
   /// BYEs that wait for the line or the trunk.
@@ -103,7 +105,7 @@ public struct LinkCore: Sendable {
       actions.append(.openSocket(socket.id, socket.configured))
     }
     for uplink in uplinks {
-      for server in uplink.configuration.stunServers { resolve(server, now: now, into: &actions) }
+      for server in uplink.configuration.stunServers { resolveServer(server, now: now, into: &actions) }
     }
     for index in trunks.indices { startTrunk(index, now: now, into: &actions) }
     timers.set(.bindings, at: now + .seconds(5))
@@ -190,7 +192,8 @@ public struct LinkCore: Sendable {
     case .media(let leg): mediaWaitEnded(leg, now: now, into: &actions)
     case .repair(let leg): repairTimerFired(leg, now: now, into: &actions)
     case .advance(let trunk): advanceTrunk(trunk, now: now, into: &actions)
-    case .resolve(let host): if isConfigured(host) { actions.append(.resolve(host)) }
+    case .resolve(let host): if isConfigured(host) || isServiceHost(host) { actions.append(.resolve(host)) }
+    case .service(let service): serviceTimerFired(service, now: now, into: &actions)
     case .targetKeepalive(let trunk): sendTargetKeepalive(trunk, now: now, into: &actions)
     case .targetSilence(let trunk): targetSilenceDue(trunk, now: now, into: &actions)
     case .discovery(let uplink): discoveryDue(uplink, now: now, into: &actions)

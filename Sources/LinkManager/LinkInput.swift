@@ -16,6 +16,8 @@ public enum LinkInput: Sendable, Equatable {
   case streamMessageReceived([UInt8], on: Int)
   case streamClosed(Int)
   case nameResolved(String, [IPAddress])
+  /// `nil` where nobody could tell.
+  case serviceResolved(String, [ServiceRecord]?)
   case mediaEventReceived(MediaEvent)
   /// What `discoverNAT` found; `nil` where the shell could not even begin.
   case natDiscovered(NATFindings?, uplink: Int)
@@ -69,6 +71,7 @@ extension LinkCore {
       streamMessageReceived(bytes.span, on: connection, now: now, into: &actions)
     case .streamClosed(let connection): streamClosed(connection, now: now, into: &actions)
     case .nameResolved(let host, let addresses): nameResolved(host, addresses, now: now, into: &actions)
+    case .serviceResolved(let service, let records): serviceResolved(service, records, now: now, into: &actions)
     case .mediaEventReceived(let event): mediaEventReceived(event, now: now, into: &actions)
     case .natDiscovered(let findings, let uplink):
       natDiscovered(findings, uplink: uplink, now: now, into: &actions)

@@ -242,6 +242,7 @@ enum LinkTimer: Hashable, Sendable {
   /// A trunk's turn to go on, where several do at once.
   case advance(trunk: Int)
   case resolve(host: String)
+  case service(String)
   case targetKeepalive(trunk: Int)
   /// OPTIONS of ours is sent again, or was in vain.
   case targetSilence(trunk: Int)

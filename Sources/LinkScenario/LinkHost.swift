@@ -94,6 +94,12 @@ public struct LinkHost: SimulatedHost {
     apply(.nameResolved(name, addresses), now: now, into: &actions)
   }
 
+  public mutating func serviceResolved(
+    _ service: String, records: [ServiceRecord]?, now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    apply(.serviceResolved(service, records), now: now, into: &actions)
+  }
+
   public mutating func socketOpened(
     _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [HostAction]
   ) {
@@ -146,6 +152,7 @@ public struct LinkHost: SimulatedHost {
         media.apply(command, now: now, into: &actions, events: &events)
         deliver(events, now: now, into: &actions)
       case .resolve(let host): actions.append(.resolve(host))
+      case .resolveService(let service): actions.append(.resolveService(service))
       case .discoverNAT(let uplink, let settings):
         waitingDiscoveries.append(
           SimulatedDiscovery(

@@ -1,3 +1,5 @@
+// c-ares' header includes the system's, and which of the two modules owns in_addr then depends on what was read first.
+import CAres
 import Dispatch
 import Glibc
 public import NetworkTypes

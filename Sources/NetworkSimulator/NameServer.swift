@@ -18,6 +18,7 @@ public struct NameServer: Sendable {
   /// Where it stands; given that, a node must have a way there (lines up, routers on) to be answered.
   public var address: IPAddress?
   private var rows: [Row] = []
+  private var services: [(name: String, records: [ServiceRecord])] = []
 
   public init() {}
 
@@ -26,6 +27,18 @@ public struct NameServer: Sendable {
     let name = name.lowercased()
     rows.removeAll { $0.name == name }
     if !addresses.isEmpty { rows.append(Row(name: name, addresses: addresses)) }
+  }
+
+  /// Adds or replaces the rows of a service (SRV), `_stun._udp.example.org`; an empty list removes it.
+  public mutating func setService(_ name: String, _ records: [ServiceRecord]) {
+    let name = name.lowercased()
+    services.removeAll { $0.name == name }
+    if !records.isEmpty { services.append((name, records)) }
+  }
+
+  func records(of service: String) -> [ServiceRecord] {
+    let name = service.lowercased()
+    return services.first { $0.name == name }?.records ?? []
   }
 
   /// The addresses of a name. One written as an address is its own answer.

@@ -10,6 +10,8 @@ public enum HostAction: Sendable {
   case send([UInt8], socket: Int, to: Endpoint)
   /// Looks a host name up; answered by ``SimulatedHost/nameResolved(_:addresses:now:into:)``.
   case resolve(String)
+  /// Looks up the servers of a service (SRV); answered by ``SimulatedHost/serviceResolved(_:records:now:into:)``.
+  case resolveService(String)
   /// A line for the trace.
   case log(String)
 }
@@ -26,6 +28,9 @@ public protocol SimulatedHost: Sendable {
   /// `addresses` is empty where the name does not exist or nobody answered.
   mutating func nameResolved(
     _ name: String, addresses: [IPAddress], now: MonotonicInstant, into actions: inout [HostAction])
+  /// `records` is `nil` where nobody answered.
+  mutating func serviceResolved(
+    _ service: String, records: [ServiceRecord]?, now: MonotonicInstant, into actions: inout [HostAction])
   mutating func socketOpened(
     _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [HostAction])
   mutating func socketFailed(
@@ -38,6 +43,9 @@ extension SimulatedHost {
   public mutating func timerFired(now: MonotonicInstant, into actions: inout [HostAction]) {}
   public mutating func nameResolved(
     _ name: String, addresses: [IPAddress], now: MonotonicInstant, into actions: inout [HostAction]
+  ) {}
+  public mutating func serviceResolved(
+    _ service: String, records: [ServiceRecord]?, now: MonotonicInstant, into actions: inout [HostAction]
   ) {}
   public mutating func socketOpened(
     _ socket: Int, local: Endpoint, now: MonotonicInstant, into actions: inout [HostAction]

@@ -50,6 +50,7 @@ public struct SimulatedNetwork: Sendable {
     case arrivedOutside(NATID, Datagram)
     case leftOnto(SubnetID, Datagram, from: NATID?)
     case resolved(NodeID, String, [IPAddress])
+    case serviceResolved(NodeID, String, [ServiceRecord]?)
     case changed(NetworkChange)
     case started(NodeID)
   }
@@ -202,6 +203,9 @@ public struct SimulatedNetwork: Sendable {
     case .resolved(let id, let name, let addresses):
       trace.add(.resolved, at: now, place: nodes[id.index].name, note: "\(name) \(addresses)")
       call(id) { $0.nameResolved(name, addresses: addresses, now: $1, into: &$2) }
+    case .serviceResolved(let id, let service, let records):
+      trace.add(.resolved, at: now, place: nodes[id.index].name, note: "\(service) \(records?.count ?? 0) servers")
+      call(id) { $0.serviceResolved(service, records: records, now: $1, into: &$2) }
     case .changed(let change): apply(change)
     case .started(let id):
       nodes[id.index].isStarted = true
@@ -253,6 +257,7 @@ public struct SimulatedNetwork: Sendable {
         trace.add(.closed, at: now, place: nodes[id.index].name, note: "\(local)")
       case .send(let bytes, let socket, let destination): send(bytes, socket, destination, of: id)
       case .resolve(let name): resolve(name, of: id)
+      case .resolveService(let service): resolveService(service, of: id)
       case .log(let text): trace.add(.logged, at: now, place: nodes[id.index].name, note: text)
       }
     }
@@ -295,8 +300,20 @@ public struct SimulatedNetwork: Sendable {
     }
   }
 
+  private func hearsNameServer(_ id: NodeID) -> Bool {
+    !nameServer.isDead && nameServer.address.map { hasWay(from: id, to: $0) } ?? true
+  }
+
+  private mutating func resolveService(_ service: String, of id: NodeID) {
+    if hearsNameServer(id) && !random.happens(nameServer.failures) {
+      queue.insert(.serviceResolved(id, service, nameServer.records(of: service)), at: now + nameServer.delay)
+    } else {
+      queue.insert(.serviceResolved(id, service, nil), at: now + nameServer.patience)
+    }
+  }
+
   private mutating func resolve(_ name: String, of id: NodeID) {
-    let isHeard = !nameServer.isDead && nameServer.address.map { hasWay(from: id, to: $0) } ?? true
+    let isHeard = hearsNameServer(id)
     if isHeard && !random.happens(nameServer.failures) {
       queue.insert(.resolved(id, name, nameServer.addresses(of: name)), at: now + nameServer.delay)
     } else if IPAddress(name) != nil {

@@ -4,10 +4,21 @@ public import NetworkTypes
 public enum STUNTransport: String, Sendable, Hashable, CaseIterable {
   case udp, tcp, tls
 
+  /// As people write it.
+  public var name: String { rawValue.uppercased() }
   /// Whether it repeats what was lost by itself, so that a request leaves once only.
   public var isStream: Bool { self != .udp }
   /// 3478, with TLS 5349 (RFC 8489 §18.6).
   public var defaultPort: UInt16 { self == .tls ? 5349 : 3478 }
+
+  /// The name under which DNS has the servers of a domain (SRV, RFC 8489 §8.1): `_stun._udp.example.org`.
+  public func serviceName(of domain: String) -> String {
+    switch self {
+    case .udp: "_stun._udp.\(domain)"
+    case .tcp: "_stun._tcp.\(domain)"
+    case .tls: "_stuns._tcp.\(domain)"
+    }
+  }
 }
 
 /// A server as a client asks it.

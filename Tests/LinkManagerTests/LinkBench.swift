@@ -5,6 +5,7 @@ import NetworkTypes
 import SDP
 import SIPSyntax
 import SIPTransaction
+import STUN
 import Testing
 
 func endpoint(_ text: String) -> Endpoint { Endpoint(text) ?? Endpoint(.anyV4, port: 0) }
@@ -25,6 +26,12 @@ final class LinkBench {
   var records: [CallRecord] = []
   var verdicts: [Verdict] = []
   var lookups: [String] = []
+  /// What DNS has of services; nothing of any other.
+  var services: [String: [ServiceRecord]] = [:]
+  var answersServices = true
+  var serviceLookups: [String] = []
+  /// Where STUN requests went.
+  var stunRequests: [Endpoint] = []
   var isStopped = false
   /// Whether media ports open as soon as they are asked for.
   var opensMedia = true
@@ -33,7 +40,9 @@ final class LinkBench {
   var partners: [MediaPortID: MediaPortID] = [:]
   var peers: [MediaPortID: MediaPeer] = [:]
 
-  init(_ change: (inout LinkConfiguration) -> Void = { _ in }) {
+  init(
+    _ change: (inout LinkConfiguration) -> Void = { _ in }, prepare: (LinkBench) -> Void = { _ in }
+  ) {
     var configuration = LinkConfiguration()
     var uplink = UplinkConfiguration(name: "dsl", bind: [endpoint("0.0.0.0:65002")], stunServers: [])
     uplink.publicAddress = Self.own.address
@@ -48,6 +57,7 @@ final class LinkBench {
     change(&configuration)
     core = LinkCore(
       configuration: configuration, random: RandomSource(seed: 3), now: now, wallTime: WallTime(nanoseconds: 0))
+    prepare(self)
     step { $0.start(now: $1, into: &$2) }
   }
 
@@ -72,11 +82,19 @@ final class LinkBench {
     switch action {
     case .openSocket(let socket, let local): step { $0.socketOpened(socket, local: local, now: $1, into: &$2) }
     case .send(let bytes, _, let remote):
-      if let message = try? SIPMessage(parsing: bytes.span) { inboxes[remote, default: []].append(message) }
+      if STUNMessage.isSTUN(bytes.span) {
+        stunRequests.append(remote)
+      } else if let message = try? SIPMessage(parsing: bytes.span) {
+        inboxes[remote, default: []].append(message)
+      }
     case .media(let command): perform(command)
     case .record(let record): records.append(record)
     case .verdict(let verdict): verdicts.append(verdict)
     case .resolve(let name): lookups.append(name)
+    case .resolveService(let service):
+      serviceLookups.append(service)
+      guard answersServices else { break }
+      step { [services] in $0.serviceResolved(service, services[service] ?? [], now: $1, into: &$2) }
     case .stopped: isStopped = true
     default: break
     }

@@ -52,6 +52,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   // Everything below but `loop`, `resolver` and `listeners` belongs to the loop's thread; `run` is the way there.
   let loop: DatagramLoop
   let resolver = SystemResolver()
+  let services = ServiceResolver()
   let listeners: Listeners
   var engine: RelayEngine?
   var link: LinkCore
@@ -247,6 +248,10 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       case .resolve(let host):
         resolver.resolve(host) { [self] addresses in
           loop.post { [self] in apply(.nameResolved(host, addresses)) }
+        }
+      case .resolveService(let service):
+        services.resolve(service) { [self] records in
+          loop.post { [self] in apply(.serviceResolved(service, records)) }
         }
       case .discoverNAT(let uplink, let settings): discoverNAT(uplink, settings)
       case .rememberCuts(let diary, let uplink): listeners.cutsLearned(diary, uplink)
