@@ -1,9 +1,15 @@
 import NetworkTypes
+import STUN
 
 extension NATReport {
   /// One sentence.
   public var summary: String {
     switch natType {
+    case .blocked where server != nil:
+      "UDP is blocked: a server answers by \(transport.name), and none over UDP."
+    case .unknown where server == nil: "No server gave an answer."
+    case .unknown where transport != .udp:
+      "By \(transport.name) this machine is seen as \(publicAddress.map { "\($0)" } ?? "nobody"); UDP was not examined."
     case .blocked: "No server answered: UDP is blocked, or none of the servers that were asked is alive."
     case .open: "Nothing stands in the way: this machine has its own public address, and everybody reaches it."
     case .symmetricFirewall:
@@ -31,6 +37,8 @@ extension NATReport {
   public var meaning: [String] {
     var lines: [String] = []
     switch natType {
+    case .blocked where server != nil:
+      lines.append("Calls will not work by this line: the network is there, and lets no UDP pass. Allow UDP to leave.")
     case .blocked:
       lines.append("Calls will not work by this line: allow UDP to leave, or name a STUN server that lives.")
     case .open:
@@ -50,6 +58,10 @@ extension NATReport {
           + "the provider sees, so it is not advertised; keepalives have to go to the provider itself.")
       lines.append("Audio straight from phones outside needs a forwarded port.")
       if portIncrement != nil { lines.append("The next port can be foreseen, but any other traffic makes that wrong.") }
+    case .unknown where server == nil:
+      lines.append("Nothing is known of this line.")
+    case .unknown where transport != .udp:
+      lines.append("Telephony needs UDP. Name a server that answers over it to see whether calls will work.")
     case .unknown:
       lines.append(
         "Calls will probably work. A STUN server with two addresses (RFC 5780) would show what is missing here.")
@@ -101,9 +113,13 @@ extension NATReport {
       ("type (RFC 3489)", Self.words(natType)),
       ("public address", translated),
       ("local address", "\(localAddress)"),
-      ("server", server.map { "\($0)" } ?? "none"),
+      ("server", server.map { "\($0)" + (transport == .udp ? "" : " by \(transport.name)") } ?? "none"),
     ]
-    if natType == .blocked { return rows }
+    if natType == .blocked || server == nil { return rows }
+    if transport != .udp {
+      rows.append(("everything else", unchecked("mapping")))
+      return rows
+    }
     rows.append(("mapping", words(mapping, "mapping")))
     rows.append(("filtering", words(filtering, "filtering")))
     rows.append(("hairpin", words(hairpin, "hairpin")))

@@ -1,4 +1,5 @@
 public import NetworkTypes
+public import STUN
 
 /// A class of RFC 3489 §5 and §10.1.
 public enum NATType: String, Sendable, Hashable, CaseIterable, Codable {
@@ -54,6 +55,8 @@ public struct NATReport: Sendable, Hashable {
   public var doubleNAT = NATFinding.notChecked
   /// The server that showed most of this; `nil` where none answered.
   public var server: Endpoint?
+  /// How that server was asked. By anything but UDP only the public address shows.
+  public var transport = STUNTransport.udp
   /// What the server sees of the port that was examined.
   public var publicAddress: Endpoint?
   public var localAddress: Endpoint
@@ -71,7 +74,7 @@ extension NATReport: Encodable {
     case natType, mapping, filtering, hairpin, publicAddress, localAddress, bindingLifetimeSeconds,
       bindingLifetimeIsAtLeast
     case portPreserved, portParityPreserved, portsPredictable, portIncrement, addressPool, fragments
-    case carrierGradeNAT, doubleNAT, server, notChecked, summary, meaning
+    case carrierGradeNAT, doubleNAT, server, transport, notChecked, summary, meaning
   }
 
   private struct Name: CodingKey {
@@ -112,6 +115,7 @@ extension NATReport: Encodable {
     try container.encode(carrierGradeNAT, forKey: .carrierGradeNAT)
     try container.encode(doubleNAT, forKey: .doubleNAT)
     try container.encode(server?.description, forKey: .server)
+    try container.encode(transport.rawValue, forKey: .transport)
     var reasons = container.nestedContainer(keyedBy: Name.self, forKey: .notChecked)
     for each in notChecked { try reasons.encode(each.why, forKey: Name(stringValue: each.finding)) }
     try container.encode(summary, forKey: .summary)

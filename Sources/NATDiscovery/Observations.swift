@@ -1,5 +1,5 @@
-import NetworkTypes
-import STUN
+public import NetworkTypes
+public import STUN
 
 /// What a discovery has seen. From it alone the report is drawn.
 struct Observations: Sendable {
@@ -50,16 +50,47 @@ struct Observations: Sendable {
 }
 
 extension NATReport {
+  private static let findings = [
+    "mapping", "filtering", "hairpin", "portPreserved", "portParityPreserved", "portsPredictable", "addressPool",
+    "fragments", "carrierGradeNAT", "doubleNAT", "bindingLifetimeSeconds",
+  ]
+
+  /// What a server shows that was not examined with: the public address of one port.
+  ///
+  /// - Parameters:
+  ///   - localAddress: the end of the connection, or the port, that the server saw.
+  ///   - transport: how it was asked.
+  ///   - isUDPSilent: whether servers were asked over UDP before, in vain.
+  public init(
+    publicAddress: Endpoint, localAddress: Endpoint, server: Endpoint, transport: STUNTransport, isUDPSilent: Bool
+  ) {
+    self.init(localAddress: localAddress)
+    natType = isUDPSilent ? .blocked : .unknown
+    self.publicAddress = publicAddress
+    self.server = server
+    self.transport = transport
+    let why =
+      isUDPSilent
+      ? "no server answered over UDP"
+      : transport == .udp
+        ? "the server wants a name and a password, and the probes that show a NAT carry none"
+        : "the server was asked by \(transport.name), and what a router does with UDP shows only over UDP"
+    for finding in Self.findings { skip(finding, why) }
+  }
+
+  /// Nobody answered who was asked by other means than UDP.
+  public init(localAddress: Endpoint, silentTransports: [STUNTransport]) {
+    self.init(localAddress: localAddress)
+    transport = silentTransports.first ?? .udp
+    for finding in Self.findings { skip(finding, "no server answered") }
+  }
+
   /// Draws the conclusions.
   init(_ seen: Observations) {
     self.init(localAddress: seen.local)
     guard let chosen = seen.chosen else {
       natType = .blocked
-      let why = "no server answered"
-      for finding in [
-        "mapping", "filtering", "hairpin", "portPreserved", "portParityPreserved", "portsPredictable",
-        "addressPool", "fragments", "carrierGradeNAT", "doubleNAT", "bindingLifetimeSeconds",
-      ] { skip(finding, why) }
+      for finding in Self.findings { skip(finding, "no server answered") }
       return
     }
     server = chosen.endpoint

@@ -101,6 +101,18 @@ public struct STUNClient: Sendable {
   /// Gives the question up, without an answer.
   public mutating func cancel(into actions: inout [Action]) { endQuestion(into: &actions) }
 
+  /// Gives the question up for lack of time, and tells what is known of each server.
+  public mutating func giveUp(into actions: inout [Action]) {
+    guard isAsking else { return }
+    for exchange in exchanges {
+      let isUnconnected = exchange.target.transport.isStream && exchange.transaction == nil
+      problems[exchange.server] =
+        exchange.doubt ?? (isUnconnected ? .connection("it does not come about in time") : .silent)
+    }
+    endQuestion(into: &actions)
+    actions.append(.failed(problems.map { $0 ?? .silent }))
+  }
+
   /// A datagram came to the client's port.
   public mutating func datagramReceived(
     _ bytes: Span<UInt8>, from source: Endpoint, now: MonotonicInstant, into actions: inout [Action]

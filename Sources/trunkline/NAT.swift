@@ -3,8 +3,9 @@ import DatagramSockets
 import Foundation
 import LinkManager
 import NATDiscovery
-import NameResolver
+import NIOTransport
 import NetworkTypes
+import STUN
 import TrunklineDaemon
 
 struct NAT: AsyncParsableCommand {
@@ -16,48 +17,70 @@ struct NAT: AsyncParsableCommand {
       the configuration file are asked. A server with two addresses (RFC 5780 or RFC 3489) shows everything; of those with
       one address two are needed to see how ports are mapped.
 
-      Exit code 0, 69 when no server answered, 71 when the port of --bind cannot be opened.
+      What a router does with UDP shows only over UDP. A server that is asked by TLS (stuns:), by TCP or with a name and a
+      password tells the public address, and so do those that do not answer over UDP but by TCP.
 
-      Example: trunkline nat stun.example.org:3478 --lifetime
+      Exit code 0, 69 when no server answered, 71 when the port of --bind cannot be opened, 78 for a file that cannot be used.
+
+      Examples: trunkline nat stun.example.org:3478 --lifetime
+                trunkline nat stuns:stun.example.org
+                trunkline nat stun:stun.example.org --username me --password env:STUN_PASSWORD
       """)
 
   @Argument(
     help: ArgumentHelp(
-      "STUN servers, HOST, HOST:PORT or stun:HOST:PORT; port 3478 where none is given.", valueName: "server"))
+      "STUN servers: HOST, HOST:PORT, or a stun: or stuns: URI. A host without a port may be a domain that names its "
+        + "servers in DNS (SRV); else port 3478 is asked, 5349 with TLS.", valueName: "server"))
   var servers: [String] = []
   @Flag(help: "Print one JSON document.") var json = false
   @Option(help: ArgumentHelp("The port to examine; port 0 lets the system choose.", valueName: "addr:port"))
   var bind: String?
   @Flag(help: "Measure how long a port stays open without traffic; takes as long as that, ten minutes at most.")
   var lifetime = false
+  @Flag(help: "Ask by TCP; stuns: servers are asked by TLS in any case.") var tcp = false
+  @Option(help: ArgumentHelp("The name for servers that want one.", valueName: "name")) var username: String?
+  @Option(help: ArgumentHelp("Its password, from where nobody else sees it.", valueName: "env:name|file:path"))
+  var password: String?
+  @Flag(help: "Name and password are short-term credentials, which every request carries (RFC 8489 section 9.1).")
+  var shortTerm = false
+  @Option(help: ArgumentHelp("Who may vouch for stuns: servers, instead of the system's list; PEM.", valueName: "file"))
+  var trust: String?
   @OptionGroup var configuration: ConfigurationOption
 
   func validate() throws {
-    for server in servers where Self.hostPort(server) == nil {
-      throw ValidationError("“\(server)” is not HOST, HOST:PORT, ADDRESS:PORT or [ADDRESS]:PORT.")
+    for server in servers where NamedServer(server) == nil {
+      throw ValidationError(
+        "“\(server)” is not HOST, HOST:PORT, ADDRESS:PORT, [ADDRESS]:PORT, stun:HOST or stuns:HOST.")
     }
     if let bind, Endpoint(bind) == nil { throw ValidationError("--bind takes ADDRESS:PORT, [ADDRESS]:PORT for IPv6.") }
+    guard (username == nil) == (password == nil), username != nil || !shortTerm else {
+      throw ValidationError("--username and --password go together.")
+    }
+    if let password, !["env:", "file:"].contains(where: { password.hasPrefix($0) && password != $0 }) {
+      throw ValidationError(
+        "--password takes env:NAME or file:PATH, so that the password is in nobody's list of commands.")
+    }
   }
 
   func run() async throws {
-    let named = servers.isEmpty ? try configuredServers() : servers.compactMap(Self.hostPort)
+    let credentials = try credentials()
+    let named = servers.isEmpty ? try configuredServers() : servers.compactMap { NamedServer($0) }
     let wanted = bind.flatMap { Endpoint($0) }
-    let endpoints = await Self.resolve(named, isV4: wanted.map(\.address.isV4))
-    guard let first = endpoints.first else {
+    let targets = await NamedServer.targets(of: named, byTCP: tcp, isV4: wanted.map(\.address.isV4))
+    guard let first = targets.first else {
       Console.error("trunkline: no address is known for \(named.map(\.description).joined(separator: ", "))")
       throw ExitCode(69)
     }
-    var local = wanted ?? Endpoint(first.address.isV4 ? .anyV4 : .anyV6, port: 0)
+    var local = wanted ?? Endpoint(first.endpoint.address.isV4 ? .anyV4 : .anyV6, port: 0)
     if local.address.isUnspecified {
-      guard let address = HostInterfaces.sourceAddress(towards: first.address) else {
-        Console.error("trunkline: there is no route to \(first.address)")
+      guard let address = HostInterfaces.sourceAddress(towards: first.endpoint.address) else {
+        Console.error("trunkline: there is no route to \(first.endpoint.address)")
         throw ExitCode(69)
       }
       local.address = address
     }
-    let settings = DiscoverySettings(
-      servers: endpoints.filter { $0.address.isV4 == local.address.isV4 }, local: local, measuresLifetime: lifetime)
-    let report = try await Self.discover(settings)
+    let reachable = targets.filter { $0.endpoint.address.isV4 == local.address.isV4 }
+    let report = try await report(on: reachable, local, credentials)
     if json {
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -66,6 +89,39 @@ struct NAT: AsyncParsableCommand {
       Console.print(report.text)
     }
     if report.server == nil { throw ExitCode(69) }
+  }
+
+  /// What the servers show over UDP; where none of them can, what one of them tells by other means.
+  private func report(
+    on targets: [STUNTarget], _ local: Endpoint, _ credentials: STUNCredentials?
+  ) async throws -> NATReport {
+    let datagrams = targets.filter { $0.transport == .udp && credentials == nil }
+    let others = targets.filter { !datagrams.contains($0) }
+    var found = NATReport(localAddress: local)
+    if !datagrams.isEmpty {
+      let settings = DiscoverySettings(servers: datagrams.map(\.endpoint), local: local, measuresLifetime: lifetime)
+      found = try await Self.discover(settings)
+      if found.server != nil { return found }
+    }
+    // Whoever does not answer over UDP may do so by TCP, at the same port.
+    let asked = others.isEmpty ? datagrams.map { STUNTarget($0.endpoint, transport: .tcp, domain: $0.domain) } : others
+    do throws(BindingQuery.Failure) {
+      let answer = try await BindingQuery.ask(
+        asked, credentials: credentials, from: bind != nil || asked.contains { $0.transport == .udp } ? local : nil,
+        trust: trust.map { .file($0) } ?? .system, limit: datagrams.isEmpty ? .seconds(9) : .seconds(3),
+        random: SystemRandom.source(), now: { SystemClock.now() })
+      var own = answer.local
+      if own.address.isUnspecified { own.address = local.address }
+      return NATReport(
+        publicAddress: answer.mapping.mapped, localAddress: own, server: answer.mapping.server.endpoint,
+        transport: answer.mapping.server.transport, isUDPSilent: !datagrams.isEmpty)
+    } catch {
+      // Of those that were asked by TCP only because they are silent nothing more has to be said.
+      for (target, problem) in zip(asked, error.problems) where !others.isEmpty {
+        Console.error("trunkline: \(problem.sentence(about: target))")
+      }
+      return datagrams.isEmpty ? NATReport(localAddress: local, silentTransports: others.map(\.transport)) : found
+    }
   }
 
   /// On a terminal one line that changes, elsewhere a line each.
@@ -84,7 +140,7 @@ struct NAT: AsyncParsableCommand {
     }
   }
 
-  private func configuredServers() throws -> [HostPort] {
+  private func configuredServers() throws -> [NamedServer] {
     guard let path = configuration.file else {
       Console.error(
         "trunkline: name a STUN server, as in `trunkline nat stun.example.org`: there is no "
@@ -94,8 +150,9 @@ struct NAT: AsyncParsableCommand {
     let loaded = ConfigurationFile.load(path)
     for diagnostic in loaded.errors { Console.error("\(diagnostic)") }
     guard let read = loaded.configuration else { throw ExitCode(78) }
-    var found: [HostPort] = []
-    for server in read.link.uplinks.flatMap(\.stunServers) where !found.contains(server) { found.append(server) }
+    var found: [NamedServer] = []
+    for server in read.link.uplinks.flatMap(\.stunServers).map({ NamedServer($0.host, $0.port) })
+    where !found.contains(server) { found.append(server) }
     guard !found.isEmpty else {
       Console.error("trunkline: \(path) names no STUN server; name one, as in `trunkline nat stun.example.org`")
       throw ExitCode(64)
@@ -103,39 +160,20 @@ struct NAT: AsyncParsableCommand {
     return found
   }
 
-  private static func hostPort(_ written: String) -> HostPort? {
-    // RFC 7064 writes a server as a URI.
-    let text = written.hasPrefix("stun:") ? String(written.dropFirst(5)) : written
-    if let endpoint = Endpoint(text) { return HostPort(host: endpoint.address.description, port: endpoint.port) }
-    if IPAddress(text) != nil { return HostPort(host: text) }
-    let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-    guard let host = parts.first, !host.isEmpty, parts.count <= 2, !host.contains(where: { " /[]".contains($0) }) else {
-      return nil
+  private func credentials() throws -> STUNCredentials? {
+    guard let username, let password else { return nil }
+    let secret: String?
+    if password.hasPrefix("env:") {
+      secret = ProcessInfo.processInfo.environment[String(password.dropFirst(4))]
+    } else {
+      secret = try? String(contentsOfFile: String(password.dropFirst(5)), encoding: .utf8)
     }
-    guard parts.count == 2 else { return HostPort(host: String(host)) }
-    return UInt16(parts[1]).flatMap { $0 == 0 ? nil : HostPort(host: String(host), port: $0) }
-  }
-
-  /// The addresses of the servers in their order; of the family that is wanted, else of the first one's.
-  private static func resolve(_ servers: [HostPort], isV4: Bool?) async -> [Endpoint] {
-    let resolver = SystemResolver()
-    var found: [Endpoint] = []
-    for server in servers {
-      let addresses: [IPAddress]
-      if let address = server.address {
-        addresses = [address]
-      } else {
-        addresses = await withCheckedContinuation { continuation in
-          resolver.resolve(server.host) { continuation.resume(returning: $0) }
-        }
-      }
-      let family = isV4 ?? found.first?.address.isV4
-      // NAT is about IPv4: where a server has both, and nothing else was asked for, that is examined.
-      let suitable = addresses.filter { family == nil || $0.isV4 == family }
-      if let address = suitable.first(where: \.isV4) ?? suitable.first {
-        found.append(Endpoint(address, port: server.port ?? 3478))
-      }
+    guard let secret, case let word = secret.trimmingCharacters(in: .newlines), !word.isEmpty else {
+      Console.error("trunkline: there is no password in \(password)")
+      throw ExitCode(78)
     }
-    return found
+    return shortTerm
+      ? .shortTerm(username: username, password: Redacted(word))
+      : .longTerm(username: username, password: Redacted(word))
   }
 }
