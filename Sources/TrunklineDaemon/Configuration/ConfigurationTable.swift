@@ -39,8 +39,9 @@ enum ConfigurationTable {
       "sparePort", .value(.integer(ports)), standard: "65003",
       "Used only while the router holds dead state for the first port."),
     .init(
-      "stunServers", .list(.host), standard: "[stun.sipgate.net:10000, stun.t-online.de]",
-      "Servers that tell us our public address; port 3478 where none is given."),
+      "stunServers", .list(.stunServer), standard: "[stun.sipgate.net:10000, stun.t-online.de]",
+      "Servers that tell us our public address, the first one preferred. Without a port: what DNS names for the domain (SRV), "
+        + "else port 3478."),
     .init(
       "keepalive", .value(.duration(.seconds(1)...(.seconds(10)))), standard: "10s",
       "The longest silence on a port before a keepalive leaves it."),

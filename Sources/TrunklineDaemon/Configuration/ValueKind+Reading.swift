@@ -1,6 +1,7 @@
 import CallControl
 import LinkManager
 import NetworkTypes
+import STUN
 
 extension ValueKind {
   static func readName(_ text: String) throws(ValueMistake) -> String {
@@ -97,6 +98,20 @@ extension ValueKind {
       throw ValueMistake("\(quoted(host)) is neither a host name nor an IP address")
     }
     return HostPort(host: host, port: port)
+  }
+
+  static func readSTUNServer(_ text: String) throws(ValueMistake) -> HostPort {
+    let scheme = text.prefix { $0 != ":" }.lowercased()
+    guard scheme == "stun" || scheme == "stuns", text.contains(":") else { return try readHost(text) }
+    guard scheme == "stun" else {
+      throw ValueMistake(
+        "\(quoted(text)) is asked by TLS, but keepalives are UDP from the port that carries SIP: name a server that "
+          + "answers over UDP")
+    }
+    guard let uri = STUNURI(text) else {
+      throw ValueMistake("\(quoted(text)) is not a STUN server; write stun:host or stun:host:port")
+    }
+    return HostPort(host: uri.host, port: uri.port)
   }
 
   /// RFC 1123 §2.1 with `_`, which service names have.

@@ -17,6 +17,8 @@ enum ValueKind: Sendable {
   case host
   /// A host name or address without a port.
   case hostOnly
+  /// A host, or a `stun:` URI (RFC 7064).
+  case stunServer
   case address
   case addressOr(String)
   case network
@@ -70,6 +72,7 @@ extension ValueKind {
     case .endpoint: "address:port"
     case .host: "host or host:port"
     case .hostOnly: "host"
+    case .stunServer: "host, host:port or stun: URI"
     case .address: "IP address"
     case .addressOr(let word): "\(word) or IP address"
     case .network: "network such as 192.168.0.0/16"
@@ -104,6 +107,7 @@ extension ValueKind {
       let host = try Self.readHost(text)
       if host.port != nil { throw ValueMistake("\(quoted(text)) has a port; only the host belongs here") }
       return .text(host.host)
+    case .stunServer: return .host(try Self.readSTUNServer(text))
     case .address: return .address(try Self.readAddress(text))
     case .addressOr(let word): return text == word ? .text(word) : .address(try Self.readAddress(text, or: word))
     case .network:
