@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh [TARGET…]: builds the fuzzers (STUN SIP SDP RTP PortMapping) to Fuzz/.build, only what is older than its sources.
+# build.sh [TARGET…]: builds the fuzzers (STUN STUNClient Discovery Uplink SIP SDP RTP PortMapping) to Fuzz/.build, only what is older than its sources.
 #
 # By the compiler, not as a package: the nested package would fetch and lay out every dependency of the main one to
 # build parsers that need none of them (swift-crypto is stood in for, see Crypto/Crypto.swift).
@@ -31,7 +31,8 @@ module() {
     -o ".build/$name.o" $(find "$folder" -name '*.swift')
 }
 
-# fuzzer NAME MODULE…: Targets/NAME.swift with its entry, linked with the modules.
+# fuzzer NAME MODULE…: Targets/NAME.swift with its entry and what $extra names, linked with the modules.
+extra=""
 fuzzer() {
   name=$1
   shift
@@ -40,18 +41,32 @@ fuzzer() {
   for object in $objects; do
     [ ! -e ".build/fuzz-$name" ] || [ ! "$object" -nt ".build/fuzz-$name" ] || rm ".build/fuzz-$name"
   done
-  is_older ".build/fuzz-$name" "Targets/$name.swift" Targets/Entry.swift || return 0
   # shellcheck disable=SC2086
-  swiftc $flags -module-name "Fuzz$name" -o ".build/fuzz-$name" Targets/Entry.swift "Targets/$name.swift" $objects
+  is_older ".build/fuzz-$name" "Targets/$name.swift" Targets/Entry.swift $extra || return 0
+  # shellcheck disable=SC2086
+  swiftc $flags -module-name "Fuzz$name" -o ".build/fuzz-$name" Targets/Entry.swift "Targets/$name.swift" $extra $objects
 }
 
 module NetworkTypes $sources/NetworkTypes
-for target in ${*:-STUN SIP SDP RTP PortMapping}; do
+for target in ${*:-STUN STUNClient Discovery Uplink SIP SDP RTP PortMapping}; do
+  extra=""
   case $target in
-  STUN)
+  STUN | STUNClient | Discovery | Uplink)
     module Crypto Crypto
     module STUN $sources/STUN NetworkTypes Crypto
-    fuzzer STUN NetworkTypes Crypto STUN
+    [ "$target" = STUN ] || extra=Targets/Script.swift
+    case $target in
+    Discovery)
+      module NATDiscovery $sources/NATDiscovery NetworkTypes STUN
+      fuzzer Discovery NetworkTypes Crypto STUN NATDiscovery
+      ;;
+    Uplink)
+      # One machine of LinkManager, which needs nothing else of it.
+      module LinkPart $sources/LinkManager/UplinkPort.swift NetworkTypes STUN
+      fuzzer Uplink NetworkTypes Crypto STUN LinkPart
+      ;;
+    *) fuzzer "$target" NetworkTypes Crypto STUN ;;
+    esac
     ;;
   SIP)
     module SIPSyntax $sources/SIPSyntax NetworkTypes
@@ -62,7 +77,7 @@ for target in ${*:-STUN SIP SDP RTP PortMapping}; do
     fuzzer "$target" NetworkTypes "$target"
     ;;
   *)
-    echo "build.sh: no target named $target (STUN, SIP, SDP, RTP, PortMapping)" >&2
+    echo "build.sh: no target named $target (STUN, STUNClient, Discovery, Uplink, SIP, SDP, RTP, PortMapping)" >&2
     exit 64
     ;;
   esac

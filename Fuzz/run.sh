@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh SECONDS [TARGET…]: builds the fuzzers (STUN SIP SDP RTP PortMapping) and runs each for so many seconds, two at a time.
+# run.sh SECONDS [TARGET…]: builds the fuzzers (STUN STUNClient Discovery Uplink SIP SDP RTP PortMapping) and runs each for so many seconds, two at a time.
 #
 # Prints a line each and exits 1 where one found something; the input is then in Fuzz/Cases/TARGET, where every later
 # run takes it first. Corpus/TARGET holds what a run begins with; what it learns stays in Fuzz/.build.
@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 
 case ${1:-} in
 '' | *[!0-9]*)
-  echo "usage: run.sh SECONDS [TARGET…]   (STUN, SIP, SDP, RTP, PortMapping)" >&2
+  echo "usage: run.sh SECONDS [TARGET…]   (STUN, STUNClient, Discovery, Uplink, SIP, SDP, RTP, PortMapping)" >&2
   exit 64
   ;;
 esac
@@ -40,6 +40,6 @@ fi
 
 seconds=$1
 shift
-[ $# -gt 0 ] || set -- STUN SIP SDP RTP PortMapping
+[ $# -gt 0 ] || set -- STUN STUNClient Discovery Uplink SIP SDP RTP PortMapping
 ./build.sh "$@"
 printf '%s\n' "$@" | xargs -P 2 -I '{}' ./run.sh "$seconds" --one '{}'

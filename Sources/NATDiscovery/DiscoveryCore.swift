@@ -286,6 +286,8 @@ public struct DiscoveryCore: Sendable {
     addSample(Port.examined, chosen.mapped)
     phase = .examining
     examine(chosen, now: now, into: &actions)
+    // Without spare ports there may be nothing to wait for.
+    goOn(now: now, into: &actions)
   }
 
   private mutating func examine(
