@@ -6,7 +6,7 @@ extension NATReport {
   public var summary: String {
     switch natType {
     case .blocked where server != nil:
-      "UDP is blocked: a server answers by \(transport.name), and none over UDP."
+      "No server answers over UDP, but one does by \(transport.name): most likely UDP is blocked."
     case .unknown where server == nil: "No server gave an answer."
     case .unknown where transport != .udp:
       "By \(transport.name) this machine is seen as \(publicAddress.map { "\($0)" } ?? "nobody"); UDP was not examined."

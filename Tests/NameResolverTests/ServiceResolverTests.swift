@@ -120,15 +120,12 @@ private func look(up service: String, at server: LoopbackNameServer) async -> [S
     }
   }
 
-  @Test func targetsThatAreNoNamesAndRowsBeyondReasonAreNotTaken() async throws {
-    let odd = ServiceRecord(port: 3478, target: "a b.example.org")
-    let many = (0..<40).map { ServiceRecord(port: UInt16(1000 + $0), target: "h\($0).x") }
-    let server = try LoopbackNameServer(.records([odd] + many.prefix(10)))
+  @Test func targetsThatAreNoNamesAreNotTaken() async throws {
+    let odd = ["a b.example.org", "a%n.example.org"].map { ServiceRecord(port: 3478, target: $0) }
+    let good = (0..<10).map { ServiceRecord(port: UInt16(1000 + $0), target: "h\($0).x") }
+    let server = try LoopbackNameServer(.records(odd + good))
     let found = try #require(await look(up: "_stun._udp.example.org", at: server))
     #expect(found.count == 10)
     server.loop.stop()
-    let full = try LoopbackNameServer(.records(many))
-    #expect(try #require(await look(up: "_stun._udp.example.org", at: full)).count == 32)
-    full.loop.stop()
   }
 }
