@@ -78,6 +78,11 @@ public enum DecisionShape {
         add(5)
         add(connection)
       case .media: add(6)
+      case .closeSocket(let socket):
+        add(33)
+        add(socket.rawValue)
+      case .resolveService: add(34)
+      case .rememberCuts: add(35)
       case .resolve(let host):
         add(7)
         add(host.utf8.count)

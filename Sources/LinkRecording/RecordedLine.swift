@@ -14,6 +14,7 @@ enum RecordedLine {
     switch input {
     case .started: "started"
     case .socketOpened(let socket, let local): "opened \(socket.rawValue) \(local)"
+    case .socketFailed(let socket, let reason): "failed \(socket.rawValue) \(quoted(Array(reason.utf8)))"
     case .datagramReceived(let bytes, let source, let socket):
       "datagram \(socket.rawValue) \(source) \(quoted(bytes))"
     case .streamOpened(let connection, let socket, let remote):
@@ -22,8 +23,13 @@ enum RecordedLine {
     case .streamClosed(let connection): "streamClosed \(connection)"
     case .nameResolved(let host, let addresses):
       "resolved \(quoted(Array(host.utf8))) \(addresses.map(\.description).joined(separator: ","))"
+    case .serviceResolved(let name, let records): "service \(quoted(Array(name.utf8))) \(text(records))"
     case .mediaEventReceived(let event): "media \(text(event))"
     case .natDiscovered(let findings, let uplink): "nat \(uplink) \(findings.map { json($0) } ?? "-")"
+    case .hostChanged(let interfaces):
+      "host \(interfaces.map { "\($0.address)/\($0.prefixLength)" }.joined(separator: ","))"
+    case .changeAnnounced(let uplink): "announced \(uplink)"
+    case .cutsRemembered(let diary, let uplink): "cuts \(quoted(Array(uplink.utf8))) \(json(diary))"
     case .timerFired: "timer"
     case .wallTimeChanged(let time): "wall \(time.nanoseconds)"
     case .reconfigured(let configuration): "configuration \(json(configuration))"
@@ -33,6 +39,11 @@ enum RecordedLine {
     case .shutDownAsked: "shutDown"
     case .reseeded(let seed): "reseeded \(seed.words.map { String($0, radix: 16) }.joined(separator: "."))"
     }
+  }
+
+  private static func text(_ records: [ServiceRecord]?) -> String {
+    guard let records else { return "?" }
+    return records.map { "\($0.priority)/\($0.weight)/\($0.port)/\($0.target)" }.joined(separator: ",")
   }
 
   private static func text(_ event: MediaEvent) -> String {
@@ -87,6 +98,22 @@ enum RecordedLine {
     case "opened":
       guard let socket = fields.number(Int.self), let local = fields.endpoint() else { return nil }
       return .socketOpened(LinkSocket(socket), local: local)
+    case "failed":
+      guard let socket = fields.number(Int.self), let reason = fields.string() else { return nil }
+      return .socketFailed(LinkSocket(socket), reason: reason)
+    case "service":
+      guard let name = fields.string() else { return nil }
+      let rest = fields.rest()
+      if rest == "?" { return .serviceResolved(name, nil) }
+      let records = rest.split(separator: ",").map(record)
+      return records.contains { $0 == nil } ? nil : .serviceResolved(name, records.compactMap { $0 })
+    case "host":
+      let interfaces = fields.rest().split(separator: ",").map(interface)
+      return interfaces.contains { $0 == nil } ? nil : .hostChanged(interfaces.compactMap { $0 })
+    case "announced": return fields.number(Int.self).map { .changeAnnounced(uplink: $0) }
+    case "cuts":
+      guard let uplink = fields.string() else { return nil }
+      return decoded(fields.rest(), as: CutDiary.self).map { .cutsRemembered(CutDiary($0.cuts), uplink: uplink) }
     case "datagram":
       guard let socket = fields.number(Int.self), let source = fields.endpoint(), let bytes = fields.bytes() else {
         return nil
@@ -123,6 +150,19 @@ enum RecordedLine {
     case "reseeded": return seed(fields.rest()).map { .reseeded($0) }
     default: return nil
     }
+  }
+
+  private static func record(_ text: Substring) -> ServiceRecord? {
+    let parts = text.split(separator: "/", maxSplits: 3).map(String.init)
+    guard parts.count == 4, let priority = UInt16(parts[0]), let weight = UInt16(parts[1]), let port = UInt16(parts[2])
+    else { return nil }
+    return ServiceRecord(priority: priority, weight: weight, port: port, target: parts[3])
+  }
+
+  private static func interface(_ text: Substring) -> InterfaceAddress? {
+    let parts = text.split(separator: "/").map(String.init)
+    guard parts.count == 2, let address = IPAddress(parts[0]), let length = Int(parts[1]) else { return nil }
+    return InterfaceAddress(address, prefixLength: length)
   }
 
   static func seed(_ text: Substring) -> LinkSeed? {

@@ -108,8 +108,20 @@ public struct RecordingRedactor: Sendable {
   public mutating func redact(_ input: LinkInput) -> LinkInput {
     switch input {
     case .started, .streamClosed, .natDiscovered, .timerFired, .wallTimeChanged, .trunkSwitched, .registrationAsked,
-      .hangUpAsked, .shutDownAsked, .reseeded:
+      .hangUpAsked, .shutDownAsked, .reseeded, .changeAnnounced, .cutsRemembered:
       return input
+    case .socketFailed(let socket, _): return .socketFailed(socket, reason: "the system refused it")
+    case .serviceResolved(let name, let records):
+      let told = records?.map { record in
+        ServiceRecord(
+          priority: record.priority, weight: record.weight, port: record.port, target: messages.plain(record.target))
+      }
+      return .serviceResolved(messages.plain(name), told)
+    case .hostChanged(let interfaces):
+      return .hostChanged(
+        interfaces.map {
+          InterfaceAddress(messages.pseudonyms.address($0.address), prefixLength: $0.prefixLength)
+        })
     case .socketOpened(let socket, let local): return .socketOpened(socket, local: messages.pseudonyms.endpoint(local))
     case .datagramReceived(let bytes, let source, let socket):
       return .datagramReceived(redact(bytes), from: messages.pseudonyms.endpoint(source), on: socket)

@@ -59,6 +59,12 @@ public struct ReplayAccount {
     switch input {
     case .started: "· the link begins"
     case .socketOpened(let socket, let local): "· socket \(socket.rawValue) is open at \(local)"
+    case .socketFailed(let socket, let reason): "· socket \(socket.rawValue) could not be opened: \(reason)"
+    case .serviceResolved(let name, let records):
+      "· \(name) has \(records.map { "\($0.count) servers" } ?? "no answer")"
+    case .hostChanged: "· the addresses or routes of this machine have changed"
+    case .changeAnnounced(let uplink): "· a change is announced for uplink \(uplink)"
+    case .cutsRemembered(let diary, let uplink): "· \(diary.cuts.count) cuts of uplink \(uplink) are remembered"
     case .datagramReceived(let bytes, let source, _): arrival(bytes, "\(source)")
     case .streamOpened(let connection, _, let remote): "· connection \(connection) from \(remote)"
     case .streamMessageReceived(let bytes, let connection): arrival(bytes, "connection \(connection)")
@@ -117,6 +123,9 @@ public struct ReplayAccount {
   private func words(_ action: LinkAction) -> String? {
     switch action {
     case .openSocket(let socket, let local): return "opens socket \(socket.rawValue) at \(local)"
+    case .closeSocket(let socket): return "closes socket \(socket.rawValue)"
+    case .resolveService(let name): return "asks for the servers of \(name)"
+    case .rememberCuts: return nil
     case .send(let bytes, _, let remote): return summary(bytes).map { "→ \($0)  to \(remote)" }
     case .sendStream(let bytes, let connection): return summary(bytes).map { "→ \($0)  on connection \(connection)" }
     case .listen(_, let local): return "takes connections at \(local)"
