@@ -54,8 +54,8 @@ let pure: [Target] =
   + floor(
     "LinkManager",
     [
-      "NetworkTypes", "STUN", "SIPSyntax", "SDP", "SIPTransaction", "NATDiscovery", "SIPDialog", "MediaRelay",
-      "CallControl", orderedCollections,
+      "NetworkTypes", "STUN", "SIPSyntax", "SDP", "PortMapping", "SIPTransaction", "NATDiscovery", "SIPDialog",
+      "MediaRelay", "CallControl", orderedCollections,
     ], tests: [])
   + floor(
     "NetworkSimulator", ["NetworkTypes", "STUN", "PortMapping", "MediaRelay", "EmbeddedProvider", orderedCollections],
@@ -77,17 +77,24 @@ let shells: [Target] =
   + floor("STUNServer", ["NetworkTypes", "STUN", "DatagramSockets"], tests: [])
   + floor("MediaEngine", ["NetworkTypes", "MediaRelay", "RTP", "STUN", "DatagramSockets"], tests: [])
   + floor("NameResolver", ["NetworkTypes", "CAres"], tests: ["DatagramSockets"])
-  + floor("RouterControl", ["CRouterControl"], tests: [])
+  + floor(
+    "RouterControl",
+    [
+      "NetworkTypes", "PortMapping", "CRouterControl", "DatagramSockets", nioCore,
+      .product(name: "NIOHTTP1", package: "swift-nio"),
+      .product(name: "AsyncHTTPClient", package: "async-http-client"), .product(name: "XMLCoder", package: "XMLCoder"),
+    ], tests: [])
   + floor(
     "LinkScenario",
     [
-      "NetworkTypes", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager",
+      "NetworkTypes", "PortMapping", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager",
       "NetworkSimulator", orderedCollections,
     ])
   + floor(
     "LinkRecording",
     [
-      "NetworkTypes", "STUN", "SIPSyntax", "SIPTransaction", "NATDiscovery", "MediaRelay", "CallControl", "LinkManager",
+      "NetworkTypes", "STUN", "SIPSyntax", "PortMapping", "SIPTransaction", "NATDiscovery", "MediaRelay", "CallControl",
+      "LinkManager",
     ], tests: ["LinkScenario", "NetworkSimulator", "EmbeddedProvider"])
   + floor("Store", ["LinkManager", .product(name: "GRDB", package: "GRDB.swift")], tests: [])
   + floor(
@@ -101,7 +108,7 @@ let shells: [Target] =
     [
       "NetworkTypes", "STUN", "SIPSyntax", "FirewallRules", "MediaRelay", "CallControl", "EmbeddedProvider",
       "LinkManager", "NetworkSimulator", "DatagramSockets", "NATDiscovery", "NIOTransport", "MediaEngine",
-      "NameResolver", "Store", "ControlAPI", "LinkRecording", orderedCollections,
+      "NameResolver", "PortMapping", "RouterControl", "Store", "ControlAPI", "LinkRecording", orderedCollections,
       .product(name: "Yams", package: "Yams"),
       logging,
       serviceLifecycle, .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -133,7 +140,7 @@ let checks: [Target] = [
     name: "ScenarioTests",
     dependencies: [
       "LinkScenario", "LinkManager", "NetworkSimulator", "EmbeddedProvider", "NetworkTypes", "SIPSyntax", "STUN",
-      "MediaRelay", "CallControl", orderedCollections,
+      "PortMapping", "MediaRelay", "CallControl", orderedCollections,
     ], swiftSettings: settings),
   .target(name: "CRelayFloor", path: "Benchmarks/CRelayFloor"),
   .executableTarget(
@@ -161,8 +168,10 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
+    .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+    .package(url: "https://github.com/CoreOffice/XMLCoder.git", from: "0.18.2"),
     .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
     .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
   ],

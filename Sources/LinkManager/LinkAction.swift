@@ -1,6 +1,7 @@
 public import MediaRelay
 public import NATDiscovery
 public import NetworkTypes
+public import PortMapping
 
 /// One UDP socket of the link: the uplinks' in the order of the configuration, then the office side's.
 public struct LinkSocket: Hashable, Sendable, Comparable {
@@ -32,6 +33,8 @@ public enum LinkAction: Sendable, Equatable {
   case discoverNAT(uplink: Int, DiscoverySettings)
   /// Write down when an uplink's line is cut, for the next run; told to it by `cutsRemembered`.
   case rememberCuts(CutDiary, uplink: String)
+  /// Something for the router of that uplink; what it says comes back by `routerTold`.
+  case router(RouterAction, uplink: Int)
   /// A call is over.
   case record(CallRecord)
   /// Something went wrong that a person can mend.

@@ -1,5 +1,6 @@
 public import CallControl
 public import NetworkTypes
+public import PortMapping
 
 /// Everything a link needs to know, as typed values: what `trunkline.yaml` says after it was read and checked.
 public struct LinkConfiguration: Sendable, Equatable, Codable {
@@ -27,6 +28,8 @@ public struct UplinkConfiguration: Sendable, Equatable, Codable {
   public var keepalive: Duration = .seconds(10)
   /// A fixed public address: nothing is discovered then, keepalives still leave.
   public var publicAddress: IPAddress?
+  /// What is done so that the world reaches the uplink's ports.
+  public var incoming = IncomingWay.auto
   /// Whether it is found out which NAT stands in the way, from spare ports beside `bind`.
   public var discoversNAT = true
   /// Whether the lifetime of a binding is measured too, some minutes after the start.
@@ -37,6 +40,18 @@ public struct UplinkConfiguration: Sendable, Equatable, Codable {
     self.bind = bind
     self.stunServers = stunServers
   }
+}
+
+/// How the world reaches the ports of an uplink, beside what keepalives keep open.
+public enum IncomingWay: Sendable, Equatable, Codable {
+  /// The router is asked for mappings only where the NAT leaves no other way.
+  case auto
+  /// Nobody is asked.
+  case off
+  /// The router is asked for mappings, by this protocol alone.
+  case mapped(MappingProtocol)
+  /// Somebody set up a port forward to the SIP port: this external port.
+  case forwarded(UInt16)
 }
 
 /// A host as written, a name or an address, and a port where one was given.

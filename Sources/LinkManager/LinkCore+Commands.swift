@@ -61,6 +61,7 @@ extension LinkCore {
       for server in changed.stunServers { resolveServer(server, now: now, into: &actions) }
     }
     updateSTUNServers(now: now, into: &actions)
+    for index in uplinks.indices { updatePortMappings(index, now: now, into: &actions) }
     reconfigureTrunks(new.trunks, now: now, into: &actions)
     actions.append(.statusChanged)
   }

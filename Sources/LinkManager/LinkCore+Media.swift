@@ -59,6 +59,7 @@ extension LinkCore {
     }
     let bound = (socket.local ?? socket.configured).address
     actions.append(.media(.open(media, local: Endpoint(bound, port: port), stun: plan)))
+    mapMediaPort(port, of: socket.id, now: now, into: &actions)
     return true
   }
 
@@ -66,7 +67,7 @@ extension LinkCore {
   func isMediaReady(_ leg: Leg) -> Bool {
     leg.streams.allSatisfy { stream in
       guard let stream else { return true }
-      return stream.isOpen && (stream.rtp != nil || !leg.isMappingAwaited)
+      return stream.isOpen && (!leg.isMappingAwaited || stream.rtp != nil && !isMappingPending(stream.port))
     }
   }
 
@@ -100,6 +101,7 @@ extension LinkCore {
     guard let leg = leg(id), leg.streams.indices.contains(index), let stream = leg.streams[index] else { return }
     mediaOwners.removeValue(forKey: stream.id)
     portLedger.giveBack(stream.port)
+    unmapMediaPort(stream.port, into: &actions)
     withLeg(id) { $0.streams[index] = nil }
     actions.append(.media(.close(stream.id)))
   }
@@ -154,8 +156,11 @@ extension LinkCore {
     let own = advertised(socket, towards: leg.path.remote.address)
     let places = description.media.indices.map { index -> MediaLocation? in
       guard leg.streams.indices.contains(index), let stream = leg.streams[index] else { return nil }
-      let rtp = stream.rtp ?? Endpoint(own.address, port: stream.port)
-      let rtcp = stream.rtcp ?? Endpoint(rtp.address, port: stream.rtp.map { $0.port &+ 1 } ?? stream.port + 1)
+      let mapped = mappedEndpoint(of: stream, on: leg.path.socket)
+      let rtp = mapped ?? stream.rtp ?? Endpoint(own.address, port: stream.port)
+      let rtcp =
+        mappedEndpoint(ofRTCP: stream, on: leg.path.socket) ?? stream.rtcp
+        ?? Endpoint(rtp.address, port: stream.rtp.map { $0.port &+ 1 } ?? stream.port + 1)
       return MediaLocation(rtp: rtp, rtcp: rtcp)
     }
     let origin = { (version: UInt64) in
@@ -238,6 +243,7 @@ extension LinkCore {
   ) {
     guard let leg = leg(id), let stream = leg.streams[index] else { return }
     portLedger.markUnusable(stream.port)
+    unmapMediaPort(stream.port, into: &actions)
     mediaOwners.removeValue(forKey: stream.id)
     withLeg(id) {
       $0.streams[index] = nil

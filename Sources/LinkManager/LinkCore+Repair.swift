@@ -91,7 +91,8 @@ extension LinkCore {
   mutating func portMapped(
     _ id: LegID, _ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    guard let leg = leg(id), case .trunk = leg.side, leg.isConfirmed, let rtp = leg.streams[index]?.rtp,
+    guard let leg = leg(id), case .trunk = leg.side, leg.isConfirmed, let stream = leg.streams[index],
+      let rtp = mappedEndpoint(of: stream, on: leg.path.socket) ?? stream.rtp,
       let told = leg.sentDescription, told.media.indices.contains(index), !told.media[index].isRefused,
       let place = told.rtpEndpoint(index), place != rtp
     else { return }

@@ -74,6 +74,7 @@ extension LinkCore {
     status.filtering = findings.filtering.rawValue
     status.hairpin = findings.hairpin.rawValue
     status.bindingLifetimeSeconds = findings.bindingLifetime.map(Double.init)
+    status.portMapping = portMappingStatus(index)
     status.lastChangeAt = uplink.lastChangeAt?.description
     status.keepalives = sockets.reduce(0) { $0 + ($1.side == .uplink(index) ? $1.stun?.sent ?? 0 : 0) }
     status.lastError = uplink.lastError

@@ -98,6 +98,7 @@ extension LinkCore {
       }
     }
     tellOfShortLifetime(uplink, findings, keepalive, now: now, into: &actions)
+    updatePortMappings(uplink, now: now, into: &actions)
   }
 
   private mutating func tellOfShortLifetime(
@@ -144,7 +145,8 @@ extension LinkCore {
       guard case .trunk(let trunk) = leg.side, let strategy = strategy(of: LinkSocket(leg.path.socket)),
         strategy.reach == .latching, let description = leg.remoteDescription,
         let index = description.firstAudioIndex, leg.streams.indices.contains(index), let stream = leg.streams[index],
-        description.rtpEndpoint(index) != nil, description.direction(index).sends, stream.counters.packetsIn == 0
+        description.rtpEndpoint(index) != nil, mappedEndpoint(of: stream, on: leg.path.socket) == nil,
+        description.direction(index).sends, stream.counters.packetsIn == 0
       else { continue }
       let sentence =
         "Nothing is heard of the far side: behind a router that gives each destination another public port, audio comes "

@@ -105,7 +105,9 @@ extension LinkCore {
 
   /// Our own contact at a trunk: its user name, at the address that the world sees.
   func contact(ofTrunk index: Int, _ path: SIPPath) -> SIPURI {
-    let endpoint = trunks[index].flow ?? advertised(LinkSocket(path.socket), towards: path.remote.address)
+    let socket = LinkSocket(path.socket)
+    let endpoint =
+      mappedEndpoint(of: socket) ?? trunks[index].flow ?? advertised(socket, towards: path.remote.address)
     return SIPURI(
       user: trunks[index].configuration.username, host: endpoint.address.description, port: endpoint.port)
   }

@@ -100,6 +100,7 @@ extension LinkCore {
     _ endpoint: Endpoint, before: Endpoint?, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     let name = uplinks[uplink].configuration.name
+    addressSeen(endpoint.address, uplink: uplink, now: now, into: &actions)
     if let before {
       counters.addressChanges.count(name)
       uplinks[uplink].lastChangeAt = wallTime(now)

@@ -2,6 +2,7 @@ import CallControl
 import MediaRelay
 public import NetworkTypes
 import OrderedCollections
+import PortMapping
 import SIPDialog
 import SIPSyntax
 import SIPTransaction
@@ -94,6 +95,7 @@ public struct LinkCore: Sendable {
     var deadlines = [timers.nextDeadline, transactions.nextDeadline]
     for socket in sockets { deadlines.append(socket.stun?.nextDeadline) }
     for trunk in trunks { deadlines.append(trunk.registration?.nextDeadline) }
+    for uplink in uplinks { deadlines.append(uplink.router?.client.nextDeadline) }
     return deadlines.compactMap { $0 }.min()
   }
 
@@ -108,6 +110,7 @@ public struct LinkCore: Sendable {
       for server in uplink.configuration.stunServers { resolveServer(server, now: now, into: &actions) }
     }
     for index in trunks.indices { startTrunk(index, now: now, into: &actions) }
+    startRouters(now: now, into: &actions)
     timers.set(.bindings, at: now + .seconds(5))
   }
 
@@ -121,6 +124,9 @@ public struct LinkCore: Sendable {
     updateSTUNServers(now: now, into: &actions)
     wakeOpened(socket.rawValue, now: now, into: &actions)
     for index in trunks.indices { advanceTrunk(index, now: now, into: &actions) }
+    if case .uplink(let uplink) = sockets[socket.rawValue].side {
+      updatePortMappings(uplink, now: now, into: &actions)
+    }
   }
 
   /// A datagram came in on `socket`.
@@ -180,6 +186,7 @@ public struct LinkCore: Sendable {
       trunks[index].registration?.timerFired(now: now, random: &random, into: &steps)
       perform(steps, trunk: index, now: now, into: &actions)
     }
+    routersDue(now: now, into: &actions)
     while let timer = timers.popDue(now: now) { fire(timer, now: now, into: &actions) }
   }
 
@@ -253,6 +260,7 @@ public struct LinkCore: Sendable {
     let state = sockets[socket.rawValue]
     let bound = state.local ?? state.configured
     if case .uplink(let uplink) = state.side {
+      if let mapped = mappedEndpoint(of: socket), mapped.address.isV4 == remote.isV4 { return mapped }
       if let fixed = uplinks[uplink].configuration.publicAddress, fixed.isV4 == remote.isV4 {
         return Endpoint(fixed, port: bound.port)
       }
@@ -295,11 +303,14 @@ public struct LinkCore: Sendable {
       end(call: number, Refusal(status: 503, reason: "Shutting Down"), now: now, into: &actions)
     }
     for index in trunks.indices { stopTrunk(index, now: now, into: &actions) }
+    stopRouters(now: now, into: &actions)
     stopIfDone(into: &actions)
   }
 
   mutating func stopIfDone(into actions: inout [LinkAction]) {
-    guard isStopping, calls.isEmpty, trunks.allSatisfy({ $0.registration?.isStopped ?? true }) else { return }
+    guard isStopping, calls.isEmpty, trunks.allSatisfy({ $0.registration?.isStopped ?? true }),
+      uplinks.allSatisfy({ $0.router?.isStopped ?? true })
+    else { return }
     finishStopping(into: &actions)
   }
 

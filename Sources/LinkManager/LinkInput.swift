@@ -1,5 +1,6 @@
 public import MediaRelay
 public import NetworkTypes
+public import PortMapping
 
 /// Everything that a link is ever told, one value each: what a recording holds, and what a replay feeds in again.
 ///
@@ -27,6 +28,8 @@ public enum LinkInput: Sendable, Equatable {
   case changeAnnounced(uplink: Int)
   /// What the last run wrote down of the times at which an uplink's line is cut.
   case cutsRemembered(CutDiary, uplink: String)
+  /// The router of an uplink said something, or could not be asked.
+  case routerTold(RouterEvent, uplink: Int)
   /// The moment of ``LinkCore/nextDeadline`` has come.
   case timerFired
   case wallTimeChanged(WallTime)
@@ -78,6 +81,7 @@ extension LinkCore {
     case .hostChanged(let interfaces): hostChanged(interfaces, now: now, into: &actions)
     case .changeAnnounced(let uplink): changeAnnounced(uplink, now: now, into: &actions)
     case .cutsRemembered(let diary, let uplink): cutsRemembered(diary, uplink: uplink, now: now)
+    case .routerTold(let event, let uplink): routerTold(event, uplink: uplink, now: now, into: &actions)
     case .timerFired: timerFired(now: now, into: &actions)
     case .wallTimeChanged(let wallTime): wallTimeChanged(wallTime, now: now)
     case .reconfigured(let configuration): reconfigure(configuration, now: now, into: &actions)

@@ -57,6 +57,8 @@ struct UplinkState: Sendable {
   var diary = CutDiary()
   /// About now.
   var isCutExpected = false
+  /// `nil` where no router is listened to.
+  var router: UplinkRouter?
 }
 
 /// One account at a provider.

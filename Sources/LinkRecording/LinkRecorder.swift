@@ -83,6 +83,7 @@ public enum DecisionShape {
         add(socket.rawValue)
       case .resolveService: add(34)
       case .rememberCuts: add(35)
+      case .router: add(36)
       case .resolve(let host):
         add(7)
         add(host.utf8.count)

@@ -2,6 +2,7 @@ import Foundation
 import LinkManager
 import MediaRelay
 import NetworkTypes
+import PortMapping
 
 /// One line of a recording, as text: what the link was told, and when.
 ///
@@ -29,6 +30,7 @@ enum RecordedLine {
     case .hostChanged(let interfaces):
       "host \(interfaces.map { "\($0.address)/\($0.prefixLength)" }.joined(separator: ","))"
     case .changeAnnounced(let uplink): "announced \(uplink)"
+    case .routerTold(let event, let uplink): "router \(uplink) \(json(event))"
     case .cutsRemembered(let diary, let uplink): "cuts \(quoted(Array(uplink.utf8))) \(json(diary))"
     case .timerFired: "timer"
     case .wallTimeChanged(let time): "wall \(time.nanoseconds)"
@@ -110,6 +112,9 @@ enum RecordedLine {
     case "host":
       let interfaces = fields.rest().split(separator: ",").map(interface)
       return interfaces.contains { $0 == nil } ? nil : .hostChanged(interfaces.compactMap { $0 })
+    case "router":
+      guard let uplink = fields.number(Int.self) else { return nil }
+      return decoded(fields.rest(), as: RouterEvent.self).map { .routerTold($0, uplink: uplink) }
     case "announced": return fields.number(Int.self).map { .changeAnnounced(uplink: $0) }
     case "cuts":
       guard let uplink = fields.string() else { return nil }

@@ -2,6 +2,7 @@ import CallControl
 public import LinkManager
 import MediaRelay
 public import NetworkTypes
+import PortMapping
 import SIPSyntax
 import SIPTransaction
 import STUN
@@ -110,6 +111,7 @@ public struct RecordingRedactor: Sendable {
     case .started, .streamClosed, .natDiscovered, .timerFired, .wallTimeChanged, .trunkSwitched, .registrationAsked,
       .hangUpAsked, .shutDownAsked, .reseeded, .changeAnnounced, .cutsRemembered:
       return input
+    case .routerTold(let event, let uplink): return .routerTold(redact(event), uplink: uplink)
     case .socketFailed(let socket, _): return .socketFailed(socket, reason: "the system refused it")
     case .serviceResolved(let name, let records):
       let told = records?.map { record in
@@ -134,6 +136,49 @@ public struct RecordingRedactor: Sendable {
     case .mediaEventReceived(let event): return .mediaEventReceived(redact(event))
     case .reconfigured(let configuration): return .reconfigured(redact(configuration))
     }
+  }
+
+  private func redact(_ event: RouterEvent) -> RouterEvent {
+    let pseudonyms = messages.pseudonyms
+    return switch event {
+    case .found(let router, let local):
+      .found(router: router.map { pseudonyms.address($0) }, local: local.map { pseudonyms.address($0) })
+    case .received(let bytes, let source): .received(mapping(bytes), from: pseudonyms.endpoint(source))
+    case .answered(let id, .externalAddress(let address)):
+      .answered(id, .externalAddress(pseudonyms.address(address)))
+    case .answered(let id, .entry(let client, let port)):
+      .answered(id, .entry(client: pseudonyms.address(client), internalPort: port))
+    case .answered: event
+    case .kept(let leases):
+      .kept(
+        leases.map { lease in
+          var lease = lease
+          lease.router = IPAddress(lease.router).map { pseudonyms.address($0).description } ?? "router"
+          return lease
+        })
+    }
+  }
+
+  /// A router's answer with its external address in pseudonyms: NAT-PMP (RFC 6886 §3.2) at byte 8, PCP (RFC 6887 §11.1,
+  /// §12.1) at byte 44.
+  private func mapping(_ bytes: [UInt8]) -> [UInt8] {
+    guard bytes.count >= 12 else { return bytes }
+    let place: Range<Int>
+    if bytes[0] == 0, bytes[1] == 128 {
+      place = 8..<12
+    } else if bytes[0] == 2, bytes[1] & 0x7f != 0, bytes.count >= 60 {
+      place = 44..<60
+    } else {
+      return bytes
+    }
+    let written = Array(bytes[place])
+    guard let address = IPAddress(bytes: written.span) else { return bytes }
+    var new = messages.pseudonyms.address(address.unmapped).bytes
+    if place.count == 16, new.count == 4 { new = written.prefix(12) + new }
+    guard new.count == place.count else { return bytes }
+    var out = bytes
+    out.replaceSubrange(place, with: new)
+    return out
   }
 
   private func redact(_ event: MediaEvent) -> MediaEvent {

@@ -63,6 +63,7 @@ public struct ReplayAccount {
     case .serviceResolved(let name, let records):
       "· \(name) has \(records.map { "\($0.count) servers" } ?? "no answer")"
     case .hostChanged: "· the addresses or routes of this machine have changed"
+    case .routerTold: tellsAll ? "· the router tells something" : nil
     case .changeAnnounced(let uplink): "· a change is announced for uplink \(uplink)"
     case .cutsRemembered(let diary, let uplink): "· \(diary.cuts.count) cuts of uplink \(uplink) are remembered"
     case .datagramReceived(let bytes, let source, _): arrival(bytes, "\(source)")
@@ -126,6 +127,7 @@ public struct ReplayAccount {
     case .closeSocket(let socket): return "closes socket \(socket.rawValue)"
     case .resolveService(let name): return "asks for the servers of \(name)"
     case .rememberCuts: return nil
+    case .router: return tellsAll ? "asks the router" : nil
     case .send(let bytes, _, let remote): return summary(bytes).map { "→ \($0)  to \(remote)" }
     case .sendStream(let bytes, let connection): return summary(bytes).map { "→ \($0)  on connection \(connection)" }
     case .listen(_, let local): return "takes connections at \(local)"

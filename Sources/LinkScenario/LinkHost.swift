@@ -2,6 +2,7 @@ public import LinkManager
 public import MediaRelay
 public import NetworkSimulator
 public import NetworkTypes
+import PortMapping
 
 /// The daemon's own link on a node of the simulated internet: the very ``LinkCore`` and relay that `trunkline run` drives,
 /// with simulated sockets for their packets.
@@ -37,6 +38,10 @@ public struct LinkHost: SimulatedHost {
   private var waitingDiscoveries: [SimulatedDiscovery] = []
   private var discoveryRandom: RandomSource
   private let address: IPAddress
+  /// The router that is asked for port mappings; `nil` stands for one that answers nothing.
+  public var routerPlace: RouterPlace?
+  var answers: [(event: RouterEvent, uplink: Int)] = []
+  var isTellingAnswers = false
 
   public init(
     configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime,
@@ -165,6 +170,7 @@ public struct LinkHost: SimulatedHost {
       case .log(let level, let sentence):
         logs.append((now, level, sentence))
         actions.append(.log(sentence))
+      case .router(let action, let uplink): askRouter(action, uplink: uplink, now: now, into: &actions)
       // The simulated phones speak UDP.
       case .measured, .statusChanged, .listen, .sendStream, .closeStream: break
       case .stopped: isStopped = true

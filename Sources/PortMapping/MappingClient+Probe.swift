@@ -104,12 +104,7 @@ extension MappingClient {
     now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
   ) {
     suspect(now: now, news: &news)
-    if case .settled(let spoken) = stage {
-      for index in leases.indices where leases[index].isHeld && leases[index].protocol == spoken {
-        change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
-      }
-      if spoken != .pcp { askForAddress(now: now, into: &actions) }
-    }
+    askAgain(now: now, into: &actions, news: &news)
     if stage == .nothing || !refusedProtocols.isEmpty {
       refusedProtocols = []
       if stage == .nothing { stage = .idle }

@@ -14,7 +14,7 @@ public enum RouterAction: Sendable, Hashable {
 }
 
 /// What the shell tells the client.
-public enum RouterEvent: Sendable, Hashable {
+public enum RouterEvent: Sendable, Hashable, Codable {
   /// The router, and our own address towards it; both `nil` where there is no way to the internet.
   case found(router: IPAddress?, local: IPAddress?)
   /// A datagram from port 5351 of anybody, sent to us or to the group.
@@ -71,6 +71,8 @@ public struct MappingClient: Sendable {
     case pcpProbe, natPMPProbe, upnpProbe, probeAgain
     /// Ask for the external address.
     case address
+    /// What the router says of its address is compared with what the world sees.
+    case judge
     case stopping
   }
 
@@ -86,7 +88,7 @@ public struct MappingClient: Sendable {
   }
 
   /// What may be spoken: all, or one alone.
-  public let allowed: [MappingProtocol]
+  public private(set) var allowed: [MappingProtocol]
   public internal(set) var leases: [PortLease] = []
   public internal(set) var router: IPAddress?
   public internal(set) var local: IPAddress?
@@ -127,6 +129,21 @@ public struct MappingClient: Sendable {
     self.random = random
   }
 
+  /// Takes its randomness from here; before it asks for anything.
+  public mutating func reseed(_ random: RandomSource) { self.random = random }
+
+  /// Other protocols may be spoken: all or one alone. What is held is kept as long as it is held by one of them.
+  public mutating func allow(_ protocols: [MappingProtocol]) {
+    guard protocols != allowed else { return }
+    allowed = protocols
+    if let used = protocolInUse, !allowed.contains(used) {
+      stage = .idle
+      for index in leases.indices where leases[index].protocol == used { leases[index].moved() }
+    } else if stage == .nothing {
+      stage = .idle
+    }
+  }
+
   /// When ``timerFired(now:into:news:)`` is due.
   public var nextDeadline: MonotonicInstant? { timers.nextDeadline }
 
@@ -139,7 +156,8 @@ public struct MappingClient: Sendable {
   public func endpoint(of id: Int) -> Endpoint? {
     guard let lease = lease(id), lease.isHeld, let port = lease.externalPort else { return nil }
     if findings.contains(where: { $0.discredits(port: port) }) { return nil }
-    guard let address = lease.externalAddress ?? externalAddress ?? seenAddress else { return nil }
+    // Both are the same, or one of them is about to be asked for again: what the world sees is the newer one then.
+    guard let address = seenAddress ?? lease.externalAddress ?? externalAddress else { return nil }
     return Endpoint(address, port: port)
   }
 
@@ -193,11 +211,33 @@ public struct MappingClient: Sendable {
   }
 
   /// The address that the world sees, by STUN: what the router says is compared with it.
-  public mutating func addressSeen(_ address: IPAddress, news: inout [MappingNews]) {
+  public mutating func addressSeen(
+    _ address: IPAddress, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
     guard address != seenAddress else { return }
+    let isChanged = seenAddress != nil
     seenAddress = address
-    judgeAddress(news: &news)
+    if isChanged, address != externalAddress, !isStopping {
+      // The line has another address: what the router holds may be gone with the old one.
+      askAgain(now: now, into: &actions, news: &news)
+    }
+    judgeLater(now: now)
+    for lease in leases where lease.isHeld { news.append(.leaseChanged(lease.id)) }
   }
+
+  /// Asks again for what is held, and for the address.
+  mutating func askAgain(now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]) {
+    guard case .settled(let spoken) = stage else { return }
+    for index in leases.indices where leases[index].isHeld && leases[index].protocol == spoken {
+      change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
+    }
+    if spoken != .pcp { askForAddress(now: now, into: &actions) }
+  }
+
+  /// The two addresses change one after the other; only what stays is a finding.
+  private mutating func judgeLater(now: MonotonicInstant) { timers.set(.judge, at: now + Self.judgeDelay) }
+
+  private static let judgeDelay = Duration.seconds(5)
 
   /// A packet was sent to the external port of a lease from somewhere that we never sent to, and came or did not.
   public mutating func proven(_ id: Int, reached: Bool, news: inout [MappingNews]) {
@@ -238,6 +278,7 @@ public struct MappingClient: Sendable {
       case .pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain:
         probeTimerFired(timer, now: now, into: &actions, news: &news)
       case .address: askForAddress(now: now, into: &actions)
+      case .judge: judgeAddress(news: &news)
       case .stopping:
         leases = []
         lastKept = []
@@ -260,7 +301,7 @@ public struct MappingClient: Sendable {
     externalAddress = nil
     upnpVersion = nil
     questions = []
-    for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain, .address] { timers.cancel(timer) }
+    for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain, .address, .judge] { timers.cancel(timer) }
     for finding in findings { set(finding, false, news: &news) }
     for index in leases.indices {
       let was = leases[index].externalPort
@@ -412,7 +453,8 @@ public struct MappingClient: Sendable {
     let before = externalAddress
     externalAddress = address
     if before != nil { suspect(now: now, news: &news) }
-    judgeAddress(news: &news)
+    // Without another view of it, only a private one says something by itself.
+    if seenAddress == nil { judgeAddress(news: &news) } else { judgeLater(now: now) }
     for lease in leases where lease.isHeld { news.append(.leaseChanged(lease.id)) }
   }
 

@@ -73,7 +73,7 @@ public enum UPnPRequest: Sendable, Hashable {
 }
 
 /// What came of it.
-public enum UPnPResult: Sendable, Hashable {
+public enum UPnPResult: Sendable, Hashable, Codable {
   /// There is one, of this version of InternetGatewayDevice.
   case found(version: Int)
   case notFound

@@ -48,6 +48,10 @@ struct Status: AsyncParsableCommand {
     for uplink in status.uplinks {
       let address = uplink.publicAddress.map { "\($0.ip) port \($0.port)" } ?? "not known"
       lines.append("uplink \(uplink.name): public address \(address)")
+      if let mapping = uplink.portMapping {
+        let port = mapping.externalPort.map { "port \($0), " } ?? ""
+        lines.append("  port mapping by \(mapping.protocol): \(port)\(mapping.state)")
+      }
       if let error = uplink.lastError { lines.append("  \(error.sentence.escapedForLog())") }
     }
     for trunk in status.trunks {

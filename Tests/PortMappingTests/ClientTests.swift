@@ -324,10 +324,10 @@ import Testing
   func anAddressThatIsNotTheOneThatTheWorldSees(_ spoken: MappingProtocol) {
     var (office, id) = office([spoken])
     let seen = IPAddress("203.0.113.4")!
-    office.client.addressSeen(seen, news: &office.news)
+    office.see(seen)
     #expect(office.findings == [.otherAddress(told: Office.publicAddress, seen: seen)])
     #expect(office.client.endpoint(of: id) == nil)
-    office.client.addressSeen(Office.publicAddress, news: &office.news)
+    office.see(Office.publicAddress)
     #expect(office.findings == [])
     #expect(office.client.endpoint(of: id) != nil)
     let count = office.news.count { if case .finding = $0 { true } else { false } }

@@ -90,6 +90,14 @@ struct Office {
     perform(actions)
   }
 
+  /// STUN sees this address, and it stays so.
+  mutating func see(_ address: IPAddress) {
+    var actions: [RouterAction] = []
+    client.addressSeen(address, now: now, into: &actions, news: &news)
+    perform(actions)
+    pass(6)
+  }
+
   /// Lets so many seconds pass.
   mutating func pass(_ seconds: Double) {
     let end = now + .milliseconds(Int64(seconds * 1000))

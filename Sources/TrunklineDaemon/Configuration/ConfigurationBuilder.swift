@@ -1,6 +1,7 @@
 import CallControl
 import LinkManager
 import NetworkTypes
+import PortMapping
 
 /// Makes the model out of a read file, fills in what follows from other keys, and checks what no single key can show:
 /// names that are used twice or by nobody, ports that collide, accounts that lack half.
@@ -48,17 +49,20 @@ struct ConfigurationBuilder {
       uplink.keepalive = section.duration("keepalive") ?? uplink.keepalive
       uplink.sparePort = section.integer("sparePort").map(UInt16.init(clamping:))
       if case .address(let address) = section.value("publicAddress") { uplink.publicAddress = address }
-      result.link.uplinks.append(uplink)
       let forwarded = section.section("incoming")
+      uplink.incoming = incoming(section.text("incoming"), forwarded?.integer("forwarded"))
+      result.link.uplinks.append(uplink)
       if let forwarded, !forwarded.isGiven("forwarded") {
         reader.error(
           forwarded.position, "incoming as a mapping needs forwarded, the port that the router forwards to us")
       }
-      result.later.uplinks.append(
-        LaterConfiguration.Uplink(
-          name: name, incoming: forwarded == nil ? section.text("incoming") ?? "auto" : "forwarded",
-          forwardedPort: forwarded?.integer("forwarded").map(UInt16.init(clamping:))))
     }
+  }
+
+  private func incoming(_ word: String?, _ forwarded: Int?) -> IncomingWay {
+    if let forwarded { return .forwarded(UInt16(clamping: forwarded)) }
+    if let word, let spoken = MappingProtocol(rawValue: word) { return .mapped(spoken) }
+    return word == "off" ? .off : .auto
   }
 
   private func buildLAN(_ root: ReadSection, _ result: inout TrunklineConfiguration) {

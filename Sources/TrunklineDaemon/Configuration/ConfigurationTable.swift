@@ -53,7 +53,7 @@ enum ConfigurationTable {
       .either(
         .choice(["auto", "off", "pcp", "nat-pmp", "upnp"]),
         [.init("forwarded", .value(.integer(ports)), "The port that the router forwards to us.")]),
-      standard: "auto", effect: .later(except: ["auto", "off"]),
+      standard: "auto",
       "How the way in is kept open; auto asks the router only where the NAT leaves no other way."),
   ]
 

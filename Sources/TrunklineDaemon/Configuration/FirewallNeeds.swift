@@ -68,7 +68,6 @@ public struct FirewallNeeds {
 
   private mutating func addUplink(_ index: Int) {
     let uplink = link.uplinks[index]
-    let later = configuration.later.uplinks.first { $0.name == uplink.name }
     let suffix = link.uplinks.count > 1 ? "-\(uplink.name)" : ""
     // Every rule is written for the spare port as well.
     let sockets = uplink.bind.flatMap { bind in
@@ -104,12 +103,14 @@ public struct FirewallNeeds {
       "sip", suffix, flows: unique(targets), probe: (.registration, .call), anySourcePort: true,
       out: "Registrations and calls of \(names) to the provider, from uplink \(uplink.name)",
       in: "Answers and calls of the providers of \(names) to uplink \(uplink.name), from whichever port of theirs")
-    addForwards(uplink, later, sources: targets, suffix)
+    addForwards(uplink, sources: targets, suffix)
   }
 
   private mutating func addForwards(
-    _ uplink: UplinkConfiguration, _ later: LaterConfiguration.Uplink?, sources: [PacketFlow], _ suffix: String
+    _ uplink: UplinkConfiguration, sources: [PacketFlow], _ suffix: String
   ) {
+    var forwardedPort: UInt16?
+    if case .forwarded(let port) = uplink.incoming { forwardedPort = port }
     var from: [PacketFlow] = []
     for source in sources where source.isV4 {
       let source = PacketFlow(source.content, isV4: true, remote: source.remote, name: source.name)
@@ -117,9 +118,9 @@ public struct FirewallNeeds {
     }
     for bind in uplink.bind where bind.address.isV4 {
       let local = bind.address.isUnspecified ? nil : bind.address
-      let port = later?.forwardedPort ?? 5060
+      let port = forwardedPort ?? 5060
       let when =
-        later?.forwardedPort == nil
+        forwardedPort == nil
         ? "; needed only where the NAT leaves no other way, and then to be named in the configuration: incoming: "
           + "{forwarded: \(port)}" : ""
       plan.forwards.append(

@@ -49,13 +49,6 @@ public struct LaterConfiguration: Sendable, Equatable {
     public var command: [String]
   }
 
-  public struct Uplink: Sendable, Equatable {
-    public var name: String
-    /// `auto`, `off`, `pcp`, `nat-pmp` or `upnp`; `forwarded` with ``forwardedPort``.
-    public var incoming: String
-    public var forwardedPort: UInt16?
-  }
-
   public struct Trunk: Sendable, Equatable {
     public var name: String
     public var profile: String?
@@ -64,7 +57,6 @@ public struct LaterConfiguration: Sendable, Equatable {
 
   public var numbering: Numbering?
   public var notify: Notify?
-  public var uplinks: [Uplink] = []
   public var trunks: [Trunk] = []
   public var tlsBind: [Endpoint] = []
   public var tlsCertificate: String?

@@ -90,6 +90,8 @@ public struct Daemon: Sendable {
       host.reseed()
     }
     host.record(with: recorder)
+    // Beside the store, since what a router holds for us is kept as carefully as what was called.
+    if embedded == nil, !configuration.storePath.isEmpty { host.leaseFile = configuration.storePath + ".leases" }
     let control = DaemonControl(host: host, store: store, isEmbedded: embedded != nil, recorder: recorder) {
       () async throws(ControlFailure) in try await reload(host)
     }

@@ -63,6 +63,9 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   var embedded: EmbeddedParts?
   /// Is told what happens in the embedded default, on the signalling thread.
   var embeddedObserver: (@Sendable (EmbeddedNotice, MonotonicInstant) -> Void)?
+  var routers: RouterDesks?
+  /// Where the leases of routers are written down, with the uplink's name after it; set before ``start()``. `nil`: nowhere.
+  var leaseFile: String?
   var owners: [Owner?] = []
   /// The loop's socket for each of the link's.
   var linkSockets: [LinkSocket: Int] = [:]
@@ -73,7 +76,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   /// Whether all that was opened at the start is open.
   private var isStarted = false
   /// What the link was given last.
-  private var configuration: LinkConfiguration
+  private(set) var configuration: LinkConfiguration
   var recordings: [String: [Int16]] = [:]
   var recordingOrder: [String] = []
 
@@ -115,6 +118,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     // The engine and the loop are stopped before this object goes; both hold it until then.
     engine = try RelayEngine(onEvent: { [self] event in loop.post { [self] in mediaEventReceived(event) } })
     streams = makeStreams()
+    routers = makeRouters()
     try loop.start(handler: self)
     let failure = await run { host in
       host.apply(.started)
@@ -146,6 +150,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   public func stop() {
     streams?.stop()
     loop.stop()
+    routers?.stop()
     engine?.stop()
   }
 
@@ -255,6 +260,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
         }
       case .discoverNAT(let uplink, let settings): discoverNAT(uplink, settings)
       case .rememberCuts(let diary, let uplink): listeners.cutsLearned(diary, uplink)
+      case .router(let action, let uplink): routers?.perform(action, uplink: uplink)
       case .record(let record): listeners.recorded(record)
       case .verdict(let verdict): listeners.verdict(verdict)
       case .log(let level, let sentence): listeners.logged(level, sentence)

@@ -1,0 +1,349 @@
+import CallControl
+import MediaRelay
+public import NetworkTypes
+import OrderedCollections
+public import PortMapping
+
+/// What is asked of the router of one uplink.
+struct UplinkRouter: Sendable {
+  /// One media port that is to be reached, and the RTCP port after it.
+  struct MediaLease: Sendable {
+    let port: UInt16
+    let lease: Int
+  }
+
+  var client = MappingClient(random: RandomSource(seed: 0))
+  /// The socket whose port is mapped for SIP.
+  let socket: LinkSocket
+  var sipLease: Int?
+  var mediaLeases: [MediaLease] = []
+  /// Leases that are wanted no more, to be given back with the next wake-up.
+  var released: [Int] = []
+  /// Whether the client draws from randomness that nobody knows; until it asks for something it needs none.
+  var isSeeded = false
+  var isStopped = false
+  /// What was last advertised because of it.
+  var endpoint: Endpoint?
+
+  var nextDeadline: MonotonicInstant? {
+    released.isEmpty ? client.nextDeadline : MonotonicInstant(nanoseconds: 0)
+  }
+}
+
+/// Port mappings: when the router is asked for some, and what becomes of what it gives.
+///
+/// The router is listened to on every IPv4 uplink, since it announces a change of its address sooner than anything else
+/// shows it. It is asked for something only where the configuration says so, or where the NAT leaves no other way: behind
+/// one whose mapping depends on the destination, far ends and providers that send to what they are told reach us by a mapped
+/// port alone.
+extension LinkCore {
+  /// The external port for SIP that is asked for first (RFC 3261 §19.1.2).
+  private static let preferredPort: UInt16 = 5060
+
+  mutating func startRouters(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for index in uplinks.indices {
+      let socket = sockets.first {
+        $0.side == .uplink(index) && $0.configured.address.isV4 && !$0.configured.address.isLoopback
+      }
+      guard let socket, uplinks[index].router == nil else { continue }
+      var router = UplinkRouter(socket: socket.id)
+      router.client.allow(allowedProtocols(index))
+      var wanted: [RouterAction] = []
+      router.client.start(into: &wanted)
+      uplinks[index].router = router
+      performRouter(wanted, [], uplink: index, now: now, into: &actions)
+    }
+  }
+
+  public mutating func routerTold(
+    _ event: RouterEvent, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard uplinks.indices.contains(uplink), uplinks[uplink].router?.isStopped == false else { return }
+    withRouter(uplink, now: now, into: &actions) { $0.received(event, now: now, into: &$1, news: &$2) }
+    if case .found = event { updatePortMappings(uplink, now: now, into: &actions) }
+  }
+
+  mutating func routersDue(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for index in uplinks.indices {
+      guard let router = uplinks[index].router, let deadline = router.nextDeadline, deadline <= now else { continue }
+      uplinks[index].router?.released = []
+      for lease in router.released {
+        withRouter(index, now: now, into: &actions) { $0.release(lease, now: now, into: &$1, news: &$2) }
+      }
+      withRouter(index, now: now, into: &actions) { $0.timerFired(now: now, into: &$1, news: &$2) }
+    }
+  }
+
+  mutating func stopRouters(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for index in uplinks.indices where uplinks[index].router != nil {
+      withRouter(index, now: now, into: &actions) { $0.shutDown(now: now, into: &$1, news: &$2) }
+    }
+  }
+
+  /// The world sees the uplink at this address, by STUN.
+  mutating func addressSeen(
+    _ address: IPAddress, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard address.isV4, uplinks[uplink].router != nil else { return }
+    withRouter(uplink, now: now, into: &actions) { $0.addressSeen(address, now: now, into: &$1, news: &$2) }
+  }
+
+  // MARK: What is wanted
+
+  private func allowedProtocols(_ uplink: Int) -> [MappingProtocol] {
+    if case .mapped(let one) = uplinks[uplink].configuration.incoming { [one] } else { MappingProtocol.allCases }
+  }
+
+  /// Whether the uplink's ports are to be mapped.
+  func wantsMappings(_ uplink: Int) -> Bool {
+    guard uplinks[uplink].router != nil, !isStopping else { return false }
+    switch uplinks[uplink].configuration.incoming {
+    case .off, .forwarded: return false
+    case .mapped: return true
+    case .auto: return uplinks[uplink].configuration.publicAddress == nil && strategy(uplink).reach == .latching
+    }
+  }
+
+  /// Findings, the configuration or the sockets are others: the SIP port is asked for, or given back.
+  mutating func updatePortMappings(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let router = uplinks[uplink].router, let local = sockets[router.socket.rawValue].local else { return }
+    if router.client.allowed != allowedProtocols(uplink) {
+      let allowed = allowedProtocols(uplink)
+      withRouter(uplink, now: now, into: &actions) { client, _, _ in client.allow(allowed) }
+    }
+    let isWanted = wantsMappings(uplink)
+    if isWanted, router.sipLease == nil {
+      seedRouter(uplink)
+      let wish = MappingWish(internalPort: local.port, preferredPort: Self.preferredPort)
+      var lease: Int?
+      withRouter(uplink, now: now, into: &actions) { lease = $0.request(wish, now: now, into: &$1, news: &$2) }
+      uplinks[uplink].router?.sipLease = lease
+      actions.append(.statusChanged)
+      // What was given at once was told before its number was known.
+      mappingsChanged(uplink, now: now, into: &actions)
+    } else if !isWanted, let lease = router.sipLease, !isStopping {
+      uplinks[uplink].router?.sipLease = nil
+      let media = router.mediaLeases.map(\.lease)
+      uplinks[uplink].router?.mediaLeases = []
+      for lease in [lease] + media {
+        withRouter(uplink, now: now, into: &actions) { $0.release(lease, now: now, into: &$1, news: &$2) }
+      }
+      mappingsChanged(uplink, now: now, into: &actions)
+    }
+  }
+
+  private mutating func seedRouter(_ uplink: Int) {
+    guard uplinks[uplink].router?.isSeeded == false else { return }
+    uplinks[uplink].router?.isSeeded = true
+    let seed = (random.next(), random.next(), random.next(), random.next())
+    uplinks[uplink].router?.client.reseed(RandomSource(seed: seed))
+  }
+
+  /// A media port and the one after it are opened on `socket`.
+  mutating func mapMediaPort(
+    _ port: UInt16, of socket: LinkSocket, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard case .uplink(let uplink) = sockets[socket.rawValue].side, uplinks[uplink].router?.socket == socket,
+      wantsMappings(uplink)
+    else { return }
+    seedRouter(uplink)
+    for one in [port, port &+ 1] {
+      var lease: Int?
+      withRouter(uplink, now: now, into: &actions) {
+        lease = $0.request(MappingWish(internalPort: one), now: now, into: &$1, news: &$2)
+      }
+      if let lease { uplinks[uplink].router?.mediaLeases.append(.init(port: one, lease: lease)) }
+    }
+  }
+
+  mutating func unmapMediaPort(_ port: UInt16, into actions: inout [LinkAction]) {
+    for index in uplinks.indices {
+      guard let router = uplinks[index].router else { continue }
+      let ending = router.mediaLeases.filter { $0.port == port || $0.port == port &+ 1 }
+      guard !ending.isEmpty else { continue }
+      uplinks[index].router?.mediaLeases.removeAll { $0.port == port || $0.port == port &+ 1 }
+      uplinks[index].router?.released += ending.map(\.lease)
+    }
+  }
+
+  /// Whether the router still owes an answer for a media port: a description may wait for it a little.
+  func isMappingPending(_ port: UInt16) -> Bool {
+    uplinks.contains { uplink in
+      guard let router = uplink.router, let media = router.mediaLeases.first(where: { $0.port == port }) else {
+        return false
+      }
+      let lease = router.client.lease(media.lease)
+      return lease?.state == .requested && router.client.endpoint(of: media.lease) == nil
+    }
+  }
+
+  // MARK: What is reached
+
+  /// Where the world reaches the port of a socket by a mapping or a port forward; `nil` where there is none.
+  func mappedEndpoint(of socket: LinkSocket) -> Endpoint? {
+    let state = sockets[socket.rawValue]
+    guard case .uplink(let uplink) = state.side else { return nil }
+    if case .forwarded(let port) = uplinks[uplink].configuration.incoming {
+      let fixed = uplinks[uplink].configuration.publicAddress
+      guard let address = fixed ?? state.stun?.mapping?.address, address.isV4 == state.configured.address.isV4 else {
+        return nil
+      }
+      return Endpoint(address, port: port)
+    }
+    guard let router = uplinks[uplink].router, router.socket == socket, let lease = router.sipLease else { return nil }
+    return router.client.endpoint(of: lease)
+  }
+
+  /// Where the world reaches a media port by a mapping.
+  func mappedEndpoint(of stream: LegStream, on socket: Int) -> Endpoint? { mappedMedia(stream.port, socket) }
+
+  /// The same for its RTCP port.
+  func mappedEndpoint(ofRTCP stream: LegStream, on socket: Int) -> Endpoint? { mappedMedia(stream.port &+ 1, socket) }
+
+  private func mappedMedia(_ port: UInt16, _ socket: Int) -> Endpoint? {
+    guard case .uplink(let uplink) = sockets[socket].side, let router = uplinks[uplink].router,
+      let media = router.mediaLeases.first(where: { $0.port == port })
+    else { return nil }
+    return router.client.endpoint(of: media.lease)
+  }
+
+  // MARK: What comes of it
+
+  private mutating func withRouter(
+    _ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction],
+    _ body: (inout MappingClient, inout [RouterAction], inout [MappingNews]) -> Void
+  ) {
+    guard var router = uplinks[uplink].router else { return }
+    var wanted: [RouterAction] = []
+    var news: [MappingNews] = []
+    body(&router.client, &wanted, &news)
+    uplinks[uplink].router?.client = router.client
+    performRouter(wanted, news, uplink: uplink, now: now, into: &actions)
+  }
+
+  private mutating func performRouter(
+    _ wanted: [RouterAction], _ news: [MappingNews], uplink: Int, now: MonotonicInstant,
+    into actions: inout [LinkAction]
+  ) {
+    for action in wanted { actions.append(.router(action, uplink: uplink)) }
+    var isChanged = false
+    for one in news {
+      switch one {
+      case .leaseChanged: isChanged = true
+      case .addressSuspected:
+        actions.append(
+          .log(.info, "uplink \(uplinks[uplink].configuration.name): the router has something to announce"))
+        for socket in sockets where socket.side == .uplink(uplink) && !isStopping {
+          suspect(socket.id.rawValue, now: now, into: &actions)
+        }
+      case .finding(let finding): tell(of: finding, uplink: uplink, now: now, into: &actions)
+      case .stopped:
+        uplinks[uplink].router?.isStopped = true
+        stopIfDone(into: &actions)
+      }
+    }
+    if isChanged { mappingsChanged(uplink, now: now, into: &actions) }
+  }
+
+  /// A mapping came, went or moved: contacts and descriptions follow it.
+  private mutating func mappingsChanged(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let router = uplinks[uplink].router, !isStopping else { return }
+    let endpoint = mappedEndpoint(of: router.socket)
+    if endpoint != router.endpoint {
+      uplinks[uplink].router?.endpoint = endpoint
+      let name = uplinks[uplink].configuration.name
+      if let endpoint, let spoken = router.client.protocolInUse {
+        let sentence = "the router maps port \(endpoint.port) to us (\(spoken.rawValue))"
+        actions.append(.log(.notice, "uplink \(name): \(sentence)"))
+      } else if !isStopping {
+        actions.append(.log(.notice, "uplink \(name): the router maps no port to us any more"))
+      }
+      actions.append(.statusChanged)
+      for index in trunks.indices where isTrunk(index, on: uplink) { advanceTrunk(index, now: now, into: &actions) }
+    }
+    for id in legs(ofUplink: uplink) {
+      runDeferred(id, now: now, into: &actions)
+      guard let leg = leg(id) else { continue }
+      for index in leg.streams.indices where leg.streams[index] != nil {
+        if self.leg(id)?.repair == nil { portMapped(id, index, now: now, into: &actions) }
+      }
+      advanceRepair(id, now: now, into: &actions)
+    }
+  }
+
+  func portMappingStatus(_ uplink: Int) -> UplinkStatus.PortMapping? {
+    if case .forwarded(let port) = uplinks[uplink].configuration.incoming {
+      return .init(protocol: "forwarded", externalPort: port, state: "configured")
+    }
+    guard let router = uplinks[uplink].router, let id = router.sipLease, let lease = router.client.lease(id) else {
+      return nil
+    }
+    let spoken = (lease.protocol ?? router.client.protocolInUse)?.rawValue ?? "none"
+    if router.client.endpoint(of: id) != nil {
+      return .init(protocol: spoken, externalPort: lease.externalPort, state: "mapped")
+    }
+    // A mapping that leads nowhere is none.
+    let state =
+      lease.isHeld && !router.client.findings.isEmpty
+      ? "useless" : lease.state == .refused || !router.client.findings.isEmpty ? "refused" : "asking"
+    return .init(protocol: spoken, externalPort: lease.externalPort, state: state)
+  }
+
+  private mutating func tell(
+    of finding: RouterFinding, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let name = uplinks[uplink].configuration.name
+    let words = finding.words
+    actions.append(.log(.warning, "uplink \(name): \(words.sentence)"))
+    actions.append(
+      .verdict(
+        Verdict(
+          at: wallTime(now).description, subject: "uplink \(name)", code: words.code, sentence: words.sentence,
+          evidence: words.evidence, nextStep: words.nextStep)))
+    actions.append(.statusChanged)
+  }
+}
+
+extension RouterFinding {
+  /// What a person is told of it.
+  var words: (code: String, sentence: String, evidence: String, nextStep: String) {
+    switch self {
+    case .speaksNothing:
+      (
+        "portMappingUnavailable", "The router gives no port mappings: it answers neither PCP nor NAT-PMP nor UPnP.",
+        "nothing came back within 8 s",
+        "Switch on UPnP or port control for this machine in the router, or forward a port by hand and name it with "
+          + "incoming: {forwarded: …}."
+      )
+    case .refuses(let spoken, let code):
+      (
+        "portMappingRefused", "The router refuses port mappings by \(spoken.rawValue).",
+        "it answered with error \(code)", "Allow this machine to open ports in the router's settings."
+      )
+    case .privateAddress:
+      (
+        "doubleNAT", "Another NAT stands behind the router: the address that it has itself is a private one.",
+        "the router's external address is not public, and the address that STUN servers see is",
+        "Set the device in front of the router to bridge mode, or ask the provider for a public address."
+      )
+    case .otherAddress:
+      (
+        "routerAddressDiffers",
+        "The router says that its external address is another one than the world sees, so its port mappings are not used.",
+        "the address of the router's answer and that of STUN servers differ",
+        "See whether the router has two lines, or something before it translates addresses."
+      )
+    case .mapsNothing(let spoken, let port):
+      (
+        "mappingLeadsNowhere", "The router said that port \(port) is mapped, and it is not.",
+        "\(spoken.rawValue) was answered with success, and the mapping is not there",
+        "Update the router's firmware, or forward a port by hand and name it with incoming: {forwarded: …}."
+      )
+    case .stranger:
+      (
+        "natBeforeRouter", "The router does not know this machine by its address: a NAT stands between the two.",
+        "PCP was answered with ADDRESS_MISMATCH", "Connect this machine to the router's own network."
+      )
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import LinkManager
+import LinkScenario
+import NetworkSimulator
+import NetworkTypes
+import PortMapping
+import Testing
+
+/// The link behind a NAT whose mapping depends on the destination, and a router that can be asked for port mappings.
+@Suite struct RouterScenarios {
+  private static let router = address("192.168.1.1")
+  private static let local = address("192.168.1.2")
+  private static let outside = address("198.51.100.1")
+
+  private func scene(
+    incoming: IncomingWay = .auto, nat: NATBehavior = .symmetric, _ prepare: (inout MappingRouter) -> Void = { _ in }
+  ) -> Scene {
+    let scene = Scene {
+      $0.nat = nat
+      $0.link = { configuration in configuration.uplinks[0].incoming = incoming }
+    }
+    var router = MappingRouter(externalAddress: Self.outside, now: scene.net.now)
+    prepare(&router)
+    scene.net.withHost(scene.link, as: LinkHost.self) { link, _, _ in
+      link.routerPlace = RouterPlace(router, at: Self.router, local: Self.local)
+    }
+    return scene
+  }
+
+  /// Lets time pass with the router's table as the network's port forwards.
+  private func run(_ scene: Scene, _ seconds: Double) {
+    for _ in 0..<Int(seconds * 10) {
+      let now = scene.net.now
+      var forwards: [PortForward] = []
+      scene.net.withHost(scene.link, as: LinkHost.self) { link, _, _ in
+        if var place = link.routerPlace, !place.router.lies { forwards = place.forwards(now: now) }
+      }
+      if scene.net.box(scene.router).forwards != forwards {
+        scene.net.plan(.forwardsChanged(scene.router, forwards), after: .zero)
+      }
+      scene.run(0.1)
+    }
+  }
+
+  private func mapping(_ scene: Scene) -> UplinkStatus.PortMapping? {
+    scene.net.host(scene.link, as: LinkHost.self)?.link.status(now: scene.net.now).uplinks[0].portMapping
+  }
+
+  private func contact(_ scene: Scene) -> String? {
+    scene.net.host(scene.link, as: LinkHost.self)?.link.status(now: scene.net.now).trunks[0].contact
+  }
+
+  private func codes(_ scene: Scene) -> [String] {
+    scene.net.host(scene.link, as: LinkHost.self)?.verdicts.map(\.code) ?? []
+  }
+
+  @Test func aNATThatLeavesNoOtherWayIsMapped() {
+    let scene = scene()
+    run(scene, 20)
+    #expect(mapping(scene) == .init(protocol: "pcp", externalPort: 5060, state: "mapped"))
+    #expect(contact(scene)?.contains("198.51.100.1:5060") == true, "\(contact(scene) ?? "")")
+    #expect(scene.runUntilRegistered())
+    #expect(codes(scene) == [])
+  }
+
+  @Test func aNATThatLeavesAnotherWayIsNotAsked() {
+    let scene = scene(nat: .portRestrictedCone)
+    run(scene, 20)
+    #expect(mapping(scene) == nil)
+    #expect(scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router.requests == 0)
+  }
+
+  @Test func whoAsksForMappingsGetsThemWhateverTheNATIs() {
+    let scene = scene(incoming: .mapped(.upnp), nat: .portRestrictedCone)
+    run(scene, 20)
+    #expect(mapping(scene) == .init(protocol: "upnp", externalPort: 5060, state: "mapped"))
+    let off = self.scene(incoming: .off)
+    run(off, 20)
+    #expect(mapping(off) == nil)
+    let forwarded = self.scene(incoming: .forwarded(5080))
+    run(forwarded, 20)
+    #expect(mapping(forwarded) == .init(protocol: "forwarded", externalPort: 5080, state: "configured"))
+    #expect(contact(forwarded)?.contains("198.51.100.1:5080") == true)
+  }
+
+  @Test func aPortThatIsTakenIsReplacedInTheContact() {
+    let scene = scene { $0.takenPorts = [5060] }
+    run(scene, 20)
+    let port = mapping(scene)?.externalPort
+    #expect(port != nil && port != 5060)
+    #expect(contact(scene)?.contains(":\(port ?? 0)") == true)
+  }
+
+  @Test func aLineThatComesBackWithAnotherAddressIsNoticedByTheRoutersAnnouncement() {
+    let scene = scene(nat: .portRestrictedCone)
+    run(scene, 20)
+    let other = address("198.51.100.9")
+    scene.net.plan(.lineCut(scene.router), after: .zero)
+    scene.net.plan(.addressChanged(scene.router, other), after: .milliseconds(100))
+    scene.net.plan(.lineRestored(scene.router), after: .milliseconds(200))
+    scene.run(0.3)
+    let back = scene.net.now
+    scene.net.withHost(scene.link, as: LinkHost.self) { link, now, actions in
+      link.routerPlace?.router.reboot(now: now, externalAddress: other)
+      link.hearRouter(now: now, into: &actions)
+    }
+    let isMoved = scene.net.run(atMost: .seconds(3)) { net in
+      let status = net.host(scene.link, as: LinkHost.self)?.link.status(now: net.now)
+      return status?.trunks[0].contact?.contains("198.51.100.9") == true && status?.trunks[0].state == .registered
+    }
+    #expect(isMoved)
+    #expect((scene.net.now - back).inSeconds <= 1.0)
+  }
+
+  @Test func everythingIsGivenBackAtTheEnd() {
+    let scene = scene()
+    run(scene, 20)
+    #expect(scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router.entries.count == 1)
+    scene.net.withHost(scene.link, as: LinkHost.self) { link, now, actions in
+      link.apply(.shutDownAsked, now: now, into: &actions)
+    }
+    run(scene, 3)
+    let link = scene.net.host(scene.link, as: LinkHost.self)
+    #expect(link?.isStopped == true)
+    #expect(link?.routerPlace?.router.entries.isEmpty == true)
+    #expect(link?.routerPlace?.kept.isEmpty == true)
+  }
+
+  @Test(arguments: [
+    ("doubleNAT", 0), ("routerAddressDiffers", 1), ("mappingLeadsNowhere", 2), ("portMappingRefused", 3),
+    ("portMappingUnavailable", 4),
+  ])
+  func aRouterWithAFaultIsNamedAndTheLinkGoesOn(_ code: String, _ fault: Int) {
+    let scene = scene {
+      switch fault {
+      case 0: $0.externalAddress = address("10.0.0.2")
+      case 1: $0.externalAddress = address("203.0.113.200")
+      case 2:
+        $0.lies = true
+        $0.protocols = [.upnp]
+      case 3: $0.refuses = true
+      default: $0.protocols = []
+      }
+    }
+    run(scene, 40)
+    #expect(codes(scene).contains(code), "\(codes(scene))")
+    #expect(mapping(scene)?.state != "mapped")
+    #expect(scene.runUntilRegistered())
+    #expect(contact(scene)?.contains(":5060") == false)
+  }
+
+  @Test func aCallHasItsMediaPortsMappedAndGivenBack() {
+    let scene = scene()
+    run(scene, 20)
+    _ = scene.dial(Scene.farNumber)
+    run(scene, 6)
+    let during = scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router.entries.map(\.internalPort) ?? []
+    #expect(during.count == 3, "SIP, RTP and RTCP: \(during)")
+    scene.net.withHost(scene.link, as: LinkHost.self) { link, now, actions in
+      for call in link.link.status(now: now).calls { link.apply(.hangUpAsked(call: call.id), now: now, into: &actions) }
+    }
+    run(scene, 3)
+    let after = scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router.entries.map(\.internalPort) ?? []
+    #expect(after == [65_002])
+  }
+}
