@@ -123,6 +123,7 @@ let programs: [Target] = [
       "NetworkSimulator", "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "ControlAPI",
       "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "Subprocess", package: "swift-subprocess"),
     ], swiftSettings: settings)
 ]
 
@@ -169,6 +170,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
     .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.6"),
     .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
+    .package(url: "https://github.com/swiftlang/swift-subprocess.git", from: "1.0.2"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
     .package(url: "https://github.com/CoreOffice/XMLCoder.git", from: "0.18.2"),

@@ -50,8 +50,8 @@ public struct RenderingOptions: Sendable, Equatable {
   public var stand: FirewallFormat.Stand
   /// Host names instead of addresses, where the firewall looks them up itself.
   public var usesNames = false
-  /// nftables: the name of the `inet` table with hooks of its own that the rules are for, as chains to jump to; `nil` for
-  /// a table of their own.
+  /// nftables: the name of the `inet` table with hooks of its own that the rules are for, as chains to jump to; `nil`
+  /// for a table of their own.
   public var table: String?
 
   public init(stand: FirewallFormat.Stand) { self.stand = stand }
@@ -100,45 +100,5 @@ extension FirewallPlan {
     result += lines.map { RuleText.comment(mark, $0) }
     result += warnings.map { RuleText.comment(mark, "WARNING: \($0).") }
     return result
-  }
-
-  /// Before a rule: its name, why it is there, and what fails without it.
-  static func preface(_ rule: FirewallRule, mark: String) -> [String] {
-    preface(rule.id, rule.reason, rule.probe, names: rule.flows.compactMap { RuleText.named($0) }, mark: mark)
-  }
-
-  static func preface(_ forward: PortForward, mark: String) -> [String] {
-    preface(
-      forward.id, forward.reason, forward.probe, names: forward.sources.compactMap { RuleText.named($0) }, mark: mark)
-  }
-
-  private static func preface(
-    _ id: String, _ reason: String, _ probe: FirewallProbe, names: [String], mark: String
-  ) -> [String] {
-    var result = [
-      RuleText.comment(mark, "[\(id)] \(reason)."),
-      RuleText.comment(mark, "Without it (probe \(probe.id)): \(probe.sentence)."),
-    ]
-    var seen: [String] = []
-    for name in names where !seen.contains(name) { seen.append(name) }
-    result += seen.map { RuleText.comment(mark, "  \($0)") }
-    return result
-  }
-
-  /// The rules that this stand needs. A router does not hear what stays in the office, and IPv6 needs its own neighbours
-  /// everywhere: it has those rules already.
-  func rules(for stand: FirewallFormat.Stand) -> [FirewallRule] {
-    switch stand {
-    case .host: rules
-    case .router: rules.filter { rule in rule.side == .internet && !rule.flows.contains { $0.content == .neighbours } }
-    }
-  }
-}
-
-extension RuleText {
-  /// `198.51.100.1 is stun.example.org`, where the address came from a name.
-  static func named(_ flow: PacketFlow) -> String? {
-    guard let name = flow.name, let remote = flow.remote else { return nil }
-    return "\(network(remote)) is \(oneLine(name))"
   }
 }

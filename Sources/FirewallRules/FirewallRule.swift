@@ -13,7 +13,8 @@ public struct FirewallRule: Sendable, Hashable {
     case office
   }
 
-  /// Short and unique within a plan, of `a`–`z`, `0`–`9` and `-`: `stun-out`, or `stun-out-dsl` where there are several uplinks.
+  /// Short and unique within a plan, of `a`–`z`, `0`–`9` and `-`: `stun-out`, or `stun-out-dsl` where there are several
+  /// uplinks.
   public let id: String
   public var direction: Direction
   public var side: Side

@@ -1,7 +1,7 @@
 import NetworkTypes
 
-/// Steps for a person in front of a FRITZ!Box: it has no file of rules. It lets everything out, so that only the forward is
-/// left to do.
+/// Steps for a person in front of a FRITZ!Box: it has no file of rules. It lets everything out, so that only the
+/// forward is left to do.
 struct FritzBoxRendering {
   let plan: FirewallPlan
 

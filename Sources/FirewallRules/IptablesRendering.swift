@@ -1,7 +1,8 @@
 import NetworkTypes
 
-/// `iptables-restore --noflush` and `ip6tables-restore --noflush`, one file for both: each takes the lines of its family
-/// (`-4`, `-6`) and passes over the others. Only chains of ours are filled; the firewall that is there jumps to them.
+/// `iptables-restore --noflush` and `ip6tables-restore --noflush`, one file for both: each takes the lines of its
+/// family (`-4`, `-6`) and passes over the others. Only chains of ours are filled; the firewall that is there jumps to
+/// them.
 struct IptablesRendering {
   let plan: FirewallPlan
   let options: RenderingOptions
@@ -24,21 +25,14 @@ struct IptablesRendering {
       ] + jumps)
     lines += ["", "*filter"] + chains.map { ":\($0.name) - [0:0]" }
     for rule in plan.rules(for: options.stand) {
-      lines.append("")
-      lines += FirewallPlan.preface(rule, mark: "#")
-      var written: [String] = []
-      for flow in rule.flows {
-        let line = line(flow, rule) ?? RuleText.comment("#", RuleText.unknownMachine(flow))
-        if !written.contains(line) { written.append(line) }
-      }
-      lines += written
+      lines += FirewallPlan.block(rule, mark: "#") { _, flow in self.lines(flow, rule) }
     }
     lines += ["", "COMMIT"]
     if translates { lines += translation }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func line(_ flow: PacketFlow, _ rule: FirewallRule) -> String? {
+  private func lines(_ flow: PacketFlow, _ rule: FirewallRule) -> [String]? {
     let ours = options.stand == .host ? flow.local : plan.machine(isV4: flow.isV4, bound: flow.local)
     if options.stand == .router, ours == nil { return nil }
     let isOut = rule.direction == .outbound
@@ -56,12 +50,12 @@ struct IptablesRendering {
       // One type a rule is all that the match takes: query, solicitations and advertisements, listener report.
       return [130, 133, 134, 135, 136, 143].map { type in
         (words + ["-m icmp6 --icmpv6-type \(type)", end]).joined(separator: " ")
-      }.joined(separator: "\n")
+      }
     }
     if flow.content == .errors { words.append("-m conntrack --ctstate RELATED") }
     if let ports = flow.localPorts { words.append("\(isOut ? "--sport" : "--dport") \(RuleText.ports(ports, ":"))") }
     if let ports = flow.remotePorts { words.append("\(isOut ? "--dport" : "--sport") \(RuleText.ports(ports, ":"))") }
-    return (words + [end]).joined(separator: " ")
+    return [(words + [end]).joined(separator: " ")]
   }
 
   private func remote(_ flow: PacketFlow) -> String? {
@@ -72,21 +66,13 @@ struct IptablesRendering {
   private var translation: [String] {
     var lines = ["*nat", ":TRUNKLINE-DNAT - [0:0]"]
     for forward in plan.forwards {
-      lines.append("")
-      lines += FirewallPlan.preface(forward, mark: "#")
-      guard let machine = plan.machine(isV4: true, bound: forward.local) else {
-        lines.append(RuleText.comment("#", RuleText.unknownMachine(isV4: true)))
-        continue
-      }
-      var written: [String] = []
-      for source in forward.sources {
+      lines += plan.block(forward, mark: "#") { _, source, machine in
         let from = remote(source).map { "-s \($0) " } ?? ""
-        let line =
+        return [
           "-4 -A TRUNKLINE-DNAT -p udp \(from)-m addrtype --dst-type LOCAL --dport \(forward.publicPort) "
-          + "-m comment --comment \"trunkline \(forward.id)\" -j DNAT --to-destination \(machine):\(forward.localPort)"
-        if !written.contains(line) { written.append(line) }
+            + "-m comment --comment \"trunkline \(forward.id)\" -j DNAT --to-destination \(machine):\(forward.localPort)"
+        ]
       }
-      lines += written
     }
     return lines + ["", "COMMIT"]
   }

@@ -1,10 +1,11 @@
 import NetworkTypes
 
-/// `nft -f`: a table `inet trunkline`, replaced as a whole in one transaction; or chains in a table that is there already.
+/// `nft -f`: a table `inet trunkline`, replaced as a whole in one transaction; or chains in a table that is there
+/// already.
 ///
-/// A verdict of acceptance ends only the chains of its own table: another table's chain on the same hook may drop the packet
-/// still. So the own table opens nothing that another one closes. It closes Trunkline's ports to everybody who is not listed,
-/// and counts; where a table with a dropping policy is in force, the rules have to stand in that one.
+/// A verdict of acceptance ends only the chains of its own table: another table's chain on the same hook may drop the
+/// packet still. So the own table opens nothing that another one closes. It closes Trunkline's ports to everybody who
+/// is not listed, and counts; where a table with a dropping policy is in force, the rules have to stand in that one.
 struct NftablesRendering {
   let plan: FirewallPlan
   let options: RenderingOptions
@@ -92,14 +93,8 @@ struct NftablesRendering {
   private func rules(_ hook: String) -> [String] {
     var lines: [String] = []
     for rule in plan.rules(for: options.stand) where isIn(rule, hook) {
-      lines.append("")
-      lines += FirewallPlan.preface(rule, mark: "    #")
-      for flow in rule.flows {
-        if let match = match(flow, rule.direction) {
-          lines.append("    \(match) counter accept comment \"trunkline \(rule.id)\"")
-        } else {
-          lines.append(RuleText.comment("    #", RuleText.unknownMachine(flow)))
-        }
+      lines += FirewallPlan.block(rule, mark: "    #") { _, flow in
+        match(flow, rule.direction).map { ["    \($0) counter accept comment \"trunkline \(rule.id)\""] }
       }
     }
     return lines
@@ -137,27 +132,14 @@ struct NftablesRendering {
     guard options.stand == .router, !plan.forwards.isEmpty else { return [] }
     var lines = ["  chain \(name) {", "    type nat hook prerouting priority dstnat; policy accept;"]
     for forward in plan.forwards {
-      lines.append("")
-      lines += FirewallPlan.preface(forward, mark: "    #")
-      guard let machine = plan.machine(isV4: true, bound: forward.local) else {
-        lines.append(RuleText.comment("    #", RuleText.unknownMachine(isV4: true)))
-        continue
-      }
-      for source in forward.sources {
-        let from = source.remote.map { "ip saddr \(RuleText.network($0)) " } ?? "meta nfproto ipv4 "
-        lines.append(
-          "    \(from)fib daddr type local udp dport \(forward.publicPort) counter dnat ip to "
-            + "\(machine):\(forward.localPort) comment \"trunkline \(forward.id)\"")
+      lines += plan.block(forward, mark: "    #") { _, source, machine in
+        let from = source.remote.map { "ip saddr \(RuleText.network($0))" } ?? "meta nfproto ipv4"
+        return [
+          "    \(from) fib daddr type local udp dport \(forward.publicPort) counter dnat ip to "
+            + "\(machine):\(forward.localPort) comment \"trunkline \(forward.id)\""
+        ]
       }
     }
     return lines + ["  }"]
-  }
-}
-
-extension RuleText {
-  static func unknownMachine(_ flow: PacketFlow) -> String { unknownMachine(isV4: flow.isV4) }
-
-  static func unknownMachine(isV4: Bool) -> String {
-    "NO RULE: this machine has no \(isV4 ? "IPv4" : "IPv6") address that is known here"
   }
 }

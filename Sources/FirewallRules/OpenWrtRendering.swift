@@ -1,7 +1,7 @@
 import NetworkTypes
 
-/// `uci batch` for OpenWrt's firewall, with the zones `lan` and `wan` that it comes with. Sections have names, so that the
-/// same rules made again replace the old ones.
+/// `uci batch` for OpenWrt's firewall, with the zones `lan` and `wan` that it comes with. Sections have names, so that
+/// the same rules made again replace the old ones.
 struct OpenWrtRendering {
   let plan: FirewallPlan
 
@@ -15,37 +15,27 @@ struct OpenWrtRendering {
         "The zones are those that OpenWrt comes with, lan and wan.",
       ])
     for rule in plan.rules(for: .router) {
-      lines.append("")
-      lines += FirewallPlan.preface(rule, mark: "#")
-      for (index, flow) in rule.flows.enumerated() { lines += section(flow, rule, index + 1) }
+      lines += FirewallPlan.block(rule, mark: "#") { number, flow in section(flow, rule, number) }
     }
     for forward in plan.forwards {
-      lines.append("")
-      lines += FirewallPlan.preface(forward, mark: "#")
-      guard let machine = plan.machine(isV4: true, bound: forward.local) else {
-        lines.append(RuleText.comment("#", RuleText.unknownMachine(isV4: true)))
-        continue
-      }
-      for (index, source) in forward.sources.enumerated() {
+      lines += plan.block(forward, mark: "#") { number, source, machine in
         var options = [("name", "Trunkline \(forward.id)"), ("src", "wan"), ("family", "ipv4"), ("proto", "udp")]
         if let remote = source.remote { options.append(("src_ip", RuleText.network(remote))) }
         options += [
           ("src_dport", "\(forward.publicPort)"), ("dest", "lan"), ("dest_ip", "\(machine)"),
           ("dest_port", "\(forward.localPort)"), ("target", "DNAT"),
         ]
-        lines += Self.section("redirect", Self.name(forward.id, index + 1), options)
+        return Self.section("redirect", Self.name(forward.id, number), options)
       }
     }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func section(_ flow: PacketFlow, _ rule: FirewallRule, _ number: Int) -> [String] {
+  private func section(_ flow: PacketFlow, _ rule: FirewallRule, _ number: Int) -> [String]? {
     guard let transport = flow.transport else {
       return ["# OpenWrt lets these through by itself (established, related)."]
     }
-    guard let machine = plan.machine(isV4: flow.isV4, bound: flow.local) else {
-      return [RuleText.comment("#", RuleText.unknownMachine(flow))]
-    }
+    guard let machine = plan.machine(isV4: flow.isV4, bound: flow.local) else { return nil }
     let isOut = rule.direction == .outbound
     let (ours, theirs) = isOut ? ("src", "dest") : ("dest", "src")
     var options = [

@@ -1,7 +1,8 @@
 import NetworkTypes
 
-/// pf.conf of OpenBSD's words, for the router. pf keeps state by itself, so that answers come back and ICMP errors with them;
-/// a tag carries a packet that was let in from the office past the rules on its way out, whatever address it has by then.
+/// pf.conf of OpenBSD's words, for the router. pf keeps state by itself, so that answers come back and ICMP errors with
+/// them; a tag carries a packet that was let in from the office past the rules on its way out, whatever address it has
+/// by then.
 struct PFRendering {
   let plan: FirewallPlan
   let options: RenderingOptions
@@ -15,42 +16,25 @@ struct PFRendering {
         "and write a forward as  rdr on IF inet proto udp from … to (IF) port … -> … port …  among the translations.",
       ])
     for rule in plan.rules(for: .router) {
-      lines.append("")
-      lines += FirewallPlan.preface(rule, mark: "#")
-      var written: [String] = []
-      for flow in rule.flows {
-        let line = line(flow, rule.direction)
-        if !written.contains(line) { written.append(line) }
-      }
-      lines += written
+      lines += FirewallPlan.block(rule, mark: "#") { _, flow in line(flow, rule.direction).map { [$0] } }
     }
     for forward in plan.forwards {
-      lines.append("")
-      lines += FirewallPlan.preface(forward, mark: "#")
-      guard let machine = plan.machine(isV4: true, bound: forward.local) else {
-        lines.append(RuleText.comment("#", RuleText.unknownMachine(isV4: true)))
-        continue
-      }
-      var written: [String] = []
-      for source in forward.sources {
-        let line =
+      lines += plan.block(forward, mark: "#") { _, source, machine in
+        [
           "pass in quick on egress inet proto udp from \(remote(source)) to (egress) port \(forward.publicPort) "
-          + "rdr-to \(machine) port \(forward.localPort) tag TRUNKLINE"
-        if !written.contains(line) { written.append(line) }
+            + "rdr-to \(machine) port \(forward.localPort) tag TRUNKLINE"
+        ]
       }
-      lines += written
     }
     lines += ["", "# What was let in above may go out on the other side.", "pass out quick tagged TRUNKLINE"]
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func line(_ flow: PacketFlow, _ direction: FirewallRule.Direction) -> String {
+  private func line(_ flow: PacketFlow, _ direction: FirewallRule.Direction) -> String? {
     guard let transport = flow.transport else {
       return "# pf lets these through by the state of the packets they are about."
     }
-    guard let machine = plan.machine(isV4: flow.isV4, bound: flow.local) else {
-      return RuleText.comment("#", RuleText.unknownMachine(flow))
-    }
+    guard let machine = plan.machine(isV4: flow.isV4, bound: flow.local) else { return nil }
     let ours = "\(machine)\(ports(flow.localPorts))"
     let theirs = "\(remote(flow))\(ports(flow.remotePorts))"
     let (place, from, to) = direction == .outbound ? ("", ours, theirs) : ("on egress ", theirs, ours)

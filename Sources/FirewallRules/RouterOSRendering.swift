@@ -24,56 +24,37 @@ struct RouterOSRendering {
       lines += ["", "\(menu) filter remove [find comment~\"^trunkline \"]"]
       if options.usesNames { lines += ["\(menu) address-list remove [find comment~\"^trunkline \"]"] }
       if isV4 { lines += ["\(menu) nat remove [find comment~\"^trunkline \"]"] }
-      for rule in rules { lines += self.lines(rule, menu) }
+      for rule in rules {
+        lines += FirewallPlan.block(rule, mark: "#") { _, flow in self.lines(flow, rule, menu) }
+      }
       guard isV4 else { continue }
       for forward in plan.forwards { lines += self.lines(forward, menu) }
     }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func lines(_ rule: FirewallRule, _ menu: String) -> [String] {
-    var lines = [""] + FirewallPlan.preface(rule, mark: "#")
-    var written: [String] = []
-    for flow in rule.flows {
-      guard let machine = plan.machine(isV4: flow.isV4, bound: flow.local) else {
-        written.append(RuleText.comment("#", RuleText.unknownMachine(flow)))
-        continue
-      }
-      let isOut = rule.direction == .outbound
-      let (ours, theirs) = isOut ? ("src", "dst") : ("dst", "src")
-      var words = ["\(menu) filter add chain=forward action=accept"]
-      if let transport = flow.transport { words.append("protocol=\(transport.rawValue)") }
-      if flow.content == .errors { words.append("connection-state=related") }
-      words.append("\(ours)-address=\(machine)")
-      if let ports = flow.localPorts { words.append("\(ours)-port=\(RuleText.ports(ports, "-"))") }
-      let (lists, match) = remote(flow, theirs, rule.id, menu)
-      for list in lists where !written.contains(list) { written.append(list) }
-      words += match
-      if let ports = flow.remotePorts { words.append("\(theirs)-port=\(RuleText.ports(ports, "-"))") }
-      let line = words.joined(separator: " ") + " comment=\"trunkline \(rule.id)\""
-      if !written.contains(line) { written.append(line) }
-    }
-    lines += written
-    return lines
+  private func lines(_ flow: PacketFlow, _ rule: FirewallRule, _ menu: String) -> [String]? {
+    guard let machine = plan.machine(isV4: flow.isV4, bound: flow.local) else { return nil }
+    let (ours, theirs) = rule.direction == .outbound ? ("src", "dst") : ("dst", "src")
+    let (lists, match) = remote(flow, theirs, rule.id, menu)
+    var words = ["\(menu) filter add chain=forward action=accept"]
+    if let transport = flow.transport { words.append("protocol=\(transport.rawValue)") }
+    if flow.content == .errors { words.append("connection-state=related") }
+    words.append("\(ours)-address=\(machine)")
+    if let ports = flow.localPorts { words.append("\(ours)-port=\(RuleText.ports(ports, "-"))") }
+    words += match
+    if let ports = flow.remotePorts { words.append("\(theirs)-port=\(RuleText.ports(ports, "-"))") }
+    return lists + ["\(words.joined(separator: " ")) comment=\"trunkline \(rule.id)\""]
   }
 
   private func lines(_ forward: PortForward, _ menu: String) -> [String] {
-    var lines = [""] + FirewallPlan.preface(forward, mark: "#")
-    guard let machine = plan.machine(isV4: true, bound: forward.local) else {
-      return lines + [RuleText.comment("#", RuleText.unknownMachine(isV4: true))]
-    }
-    var written: [String] = []
-    for source in forward.sources {
+    plan.block(forward, mark: "#") { _, source, machine in
       let (lists, match) = remote(source, "src", forward.id, menu)
-      for list in lists where !written.contains(list) { written.append(list) }
-      let line =
-        (["\(menu) nat add chain=dstnat action=dst-nat protocol=udp dst-address-type=local"] + match
-        + ["dst-port=\(forward.publicPort) to-addresses=\(machine) to-ports=\(forward.localPort)"])
-        .joined(separator: " ") + " comment=\"trunkline \(forward.id)\""
-      if !written.contains(line) { written.append(line) }
+      let words =
+        ["\(menu) nat add chain=dstnat action=dst-nat protocol=udp dst-address-type=local"] + match
+        + ["dst-port=\(forward.publicPort) to-addresses=\(machine) to-ports=\(forward.localPort)"]
+      return lists + ["\(words.joined(separator: " ")) comment=\"trunkline \(forward.id)\""]
     }
-    lines += written
-    return lines
   }
 
   /// The other side, by address or by a list with its name, and the lines that such a list needs first.

@@ -1,10 +1,10 @@
 import NetworkTypes
 
-/// Text of others on its way into a firewall's file. Nothing that comes from a configuration may end a comment, a string
-/// or a line.
+/// Text of others on its way into a firewall's file. Nothing that comes from a configuration may end a comment, a
+/// string or a line.
 enum RuleText {
-  /// Printable, on one line, and not endless: control characters, line and paragraph separators and characters that turn
-  /// the direction of writing become spaces.
+  /// Printable, on one line, and not endless: control characters, line and paragraph separators and characters that
+  /// turn the direction of writing become spaces.
   static func oneLine(_ text: String) -> String {
     var result = String.UnicodeScalarView()
     for scalar in text.unicodeScalars.prefix(400) { result.append(isPlain(scalar) ? scalar : " ") }

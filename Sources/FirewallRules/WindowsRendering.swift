@@ -1,6 +1,7 @@
 import NetworkTypes
 
-/// PowerShell for the Defender firewall, where Trunkline runs in a virtual machine or in WSL that shares Windows' network.
+/// PowerShell for the Defender firewall, where Trunkline runs in a virtual machine or in WSL that shares Windows'
+/// network.
 struct WindowsRendering {
   let plan: FirewallPlan
 

@@ -1,6 +1,5 @@
 public import ArgumentParser
 public import FirewallRules
-import Foundation
 import TrunklineDaemon
 
 struct Firewall: AsyncParsableCommand {
@@ -66,7 +65,7 @@ struct Firewall: AsyncParsableCommand {
   }
 
   func run() async throws {
-    if remove { return try NftablesTable.remove() }
+    if remove { return try await NftablesTable.remove() }
     guard let format else { return }
     let plan = try await plan()
     for warning in plan.warnings { Console.error("trunkline: \(warning)") }
@@ -75,7 +74,7 @@ struct Firewall: AsyncParsableCommand {
     options.table = table
     let text = plan.rendered(format, options)
     if apply {
-      try NftablesTable.replace(with: text)
+      try await NftablesTable.replace(with: text)
       Console.print("The table inet trunkline is in force; `trunkline firewall --remove` takes it away.")
     } else {
       Console.print(String(text.dropLast()))
@@ -98,72 +97,3 @@ struct Firewall: AsyncParsableCommand {
 
 extension FirewallFormat: ExpressibleByArgument {}
 extension FirewallFormat.Stand: ExpressibleByArgument {}
-
-/// The table `inet trunkline` of this machine's kernel.
-enum NftablesTable {
-  /// Puts it in force in one transaction: the old rules hold until the new ones do.
-  static func replace(with script: String) throws {
-    try run(["-f", "-"], script)
-    guard let chains = try? run(["list", "chains"], nil) else { return }
-    for table in droppingTables(chains) {
-      Console.error(
-        "trunkline: table \(table) drops what nothing accepts in it, and an accept in inet trunkline does not change that: "
-          + "load also what `trunkline firewall --format nftables --table NAME` prints for it")
-    }
-  }
-
-  /// Takes it away; there may be none.
-  static func remove() throws {
-    try run(["-f", "-"], "table inet trunkline\ndelete table inet trunkline\n")
-    Console.print("There is no table inet trunkline any more.")
-  }
-
-  /// Tables with a chain of policy drop on a hook that our packets pass, as `nft list chains` shows them.
-  private static func droppingTables(_ listing: String) -> [String] {
-    var table = ""
-    var found: [String] = []
-    for line in listing.split(separator: "\n") {
-      let words = line.split { $0 == " " || $0 == "\t" }
-      if words.first == "table" {
-        table = words.dropFirst().prefix { $0 != "{" }.joined(separator: " ")
-      } else if words.contains("drop;"), words.contains("policy"), words.contains("input") || words.contains("output"),
-        table != "inet trunkline", !found.contains(table)
-      {
-        found.append(table)
-      }
-    }
-    return found
-  }
-
-  /// What nft printed. Exits with 69 where there is none, with 71 when it refuses.
-  @discardableResult private static func run(_ arguments: [String], _ input: String?) throws -> String {
-    let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":") + ["/usr/sbin", "/sbin"]
-    guard let path = folders.map({ "\($0)/nft" }).first(where: FileManager.default.isExecutableFile(atPath:)) else {
-      Console.error("trunkline: there is no nft on this machine (package nftables)")
-      throw ExitCode(69)
-    }
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: path)
-    process.arguments = arguments
-    let (given, printed, said) = (Pipe(), Pipe(), Pipe())
-    process.standardInput = given
-    process.standardOutput = printed
-    process.standardError = said
-    do { try process.run() } catch {
-      Console.error("trunkline: \(path) cannot be run: \(error.localizedDescription)")
-      throw ExitCode(71)
-    }
-    // nft reads all of it before it says anything; it says at most a few kilobytes on either side.
-    try? given.fileHandleForWriting.write(contentsOf: Data((input ?? "").utf8))
-    try? given.fileHandleForWriting.close()
-    let output = (try? printed.fileHandleForReading.readToEnd()) ?? Data()
-    let complaint = (try? said.fileHandleForReading.readToEnd()) ?? Data()
-    process.waitUntilExit()
-    guard process.terminationStatus == 0 else {
-      let text = String(decoding: complaint, as: UTF8.self).split(separator: "\n").prefix(3).joined(separator: " ")
-      Console.error("trunkline: nft refused: \(text)")
-      throw ExitCode(71)
-    }
-    return String(decoding: output, as: UTF8.self)
-  }
-}

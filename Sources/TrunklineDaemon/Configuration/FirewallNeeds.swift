@@ -4,7 +4,8 @@ public import NetworkTypes
 
 /// What this machine and the name servers say, which the rules of a firewall depend on.
 public struct FirewallSurroundings: Sendable {
-  /// The addresses of host names, in the order of the lookup; a name that is missing or has none could not be looked up.
+  /// The addresses of host names, in the order of the lookup; a name that is missing or has none could not be looked
+  /// up.
   public var names: [String: [IPAddress]] = [:]
   /// This machine's addresses and the networks behind them.
   public var interfaces: [InterfaceAddress] = []
@@ -19,8 +20,8 @@ public struct FirewallSurroundings: Sendable {
   public init() {}
 }
 
-/// From the configuration to what the firewalls have to know: everything that this machine sends and receives because of it,
-/// and nothing else.
+/// From the configuration to what the firewalls have to know: everything that this machine sends and receives because
+/// of it, and nothing else.
 public struct FirewallNeeds {
   private let configuration: TrunklineConfiguration
   private let surroundings: FirewallSurroundings

@@ -20,13 +20,19 @@ CLOSED = {
     "nftables": {
         "office": """table inet filter {
             chain input { type filter hook input priority filter; policy drop; iif lo accept; }
-            chain output { type filter hook output priority filter; policy drop; oif lo accept; } }""",
-        "router": """table inet filter { chain forward { type filter hook forward priority filter; policy drop; } }
-            table ip translation { chain postrouting {
-            type nat hook postrouting priority srcnat; oifname "wan0" masquerade; } }"""},
+            chain output { type filter hook output priority filter; policy drop; oif lo accept; }
+            }""",
+        "router": """table inet filter {
+            chain forward { type filter hook forward priority filter; policy drop; iifname "lan" oifname "lan" accept; }
+            }
+            table ip translation {
+            chain postrouting { type nat hook postrouting priority srcnat; oifname "wan0" masquerade; }
+            # An early packet from outside shall not take the port that the NAT wants to keep.
+            chain input { type filter hook input priority filter; ct state new iifname "wan0" meta l4proto udp drop; }
+            }"""},
     "iptables": {
         "office": ["-P INPUT DROP", "-P OUTPUT DROP", "-A INPUT -i lo -j ACCEPT", "-A OUTPUT -o lo -j ACCEPT"],
-        "router": ["-P FORWARD DROP"]},
+        "router": ["-P FORWARD DROP", "-A FORWARD -i lan -o lan -j ACCEPT"]},
 }
 
 
@@ -126,7 +132,7 @@ def close(lab, kind, place):
 def feed(lab, place, words, text):
     done = subprocess.run(["ip", "netns", "exec", lab.network.namespace(place), *words], input=text, text=True,
                           capture_output=True, timeout=20)
-    host.require(done.returncode == 0, f"{' '.join(words)} refused: {done.stderr.strip()[:300]}")
+    host.require(done.returncode == 0, f"{' '.join(words)} refused: {' '.join(done.stderr.split())[:300]}")
 
 
 class Loaded:
@@ -177,8 +183,8 @@ def apply(lab_arguments):
         yaml = links.configuration()
         verb = Verb(lab, yaml)
         # Somebody else's table, which has to stay as it is.
-        feed(lab, "office", ["nft", "-f", "-"], "table inet filter { chain input { type filter hook input priority filter; "
-             "policy accept; tcp dport 22 accept; } }")
+        feed(lab, "office", ["nft", "-f", "-"], "table inet filter {\nchain input { type filter hook input priority "
+             "filter; policy accept; tcp dport 22 accept; }\n}")
         before = lab.network.run("office", "nft", "list", "ruleset")
         verb.expect(0, "--format", "nftables", "--apply")
         first = lab.network.run("office", "nft", "list", "table", "inet", "trunkline")
@@ -255,7 +261,7 @@ def formats(lab_arguments):
     with Lab(**lab_arguments) as lab:
         links = Links(lab, False)
         verb = Verb(lab, links.configuration().replace("stun.lab", "nowhere.lab"))
-        began = time.monotonic()
+        began, windows = time.monotonic(), ""
         for kind in FORMATS:
             text = verb.expect(0, "--format", kind)
             first = text.splitlines()[0]
@@ -263,15 +269,29 @@ def formats(lab_arguments):
             host.require("WARNING: the name nowhere.lab" in text and "nowhere.lab" in verb.error,
                          f"{kind} does not say that a name has no address")
             host.require(str(PORT) in text, f"{kind} does not name the SIP port")
+            windows = text if kind == "windows" else windows
         lasted = (time.monotonic() - began) / len(FORMATS)
+        note = named(lab, Verb(lab, links.configuration()))
         links.silence()
         began = time.monotonic()
         text = verb.expect(0, "--format", "text")
         host.require(time.monotonic() - began < 8, "with silent name servers the verb hangs")
         host.require("WARNING: the name sip.lab" in text, "a silent name server is not spoken of")
         links.close()
-        note = powershell(lab, verb.expect(0, "--format", "windows"))
+        note += powershell(lab, windows)
         return f"{len(FORMATS)} formats in {lasted:.1f} s each, names without an address said; {note}"
+
+
+def named(lab, verb):
+    """iptables looks the names up itself."""
+    if host.missing_tools("iptables-restore"):
+        return "not installed: iptables; "
+    text = verb.expect(0, "--format", "iptables", "--names")
+    host.require("-d sip.lab --sport" in text and "-d stun.lab --sport" in text, "the rules have no names in them")
+    Loaded(lab, "iptables", "office", text).load(text)
+    rules = lab.network.run("office", "iptables", "-S", "TRUNKLINE-OUT")
+    host.require(f"-d {network.PROVIDER}/32" in rules, f"iptables made of the names {rules}")
+    return "iptables took names; "
 
 
 def powershell(lab, text):

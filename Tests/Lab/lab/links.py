@@ -11,7 +11,7 @@ import threading
 import time
 
 from . import network, provider, sip
-from .trunkline import HTTP, LAN, PORT, configuration
+from .trunkline import EXECUTABLE, HTTP, LAN, PORT, configuration
 
 TLS = 5061
 MEDIA_PORT, DISCOVERY_PORT, FAR_PORT, OTHER_PORT = 55000, 40001, 7000, 5099
@@ -23,17 +23,22 @@ class Links:
         self.office = network.OFFICE_6 if ipv6 else network.OFFICE
         self.server = network.PROVIDER_6 if ipv6 else network.PROVIDER
         self.far = network.FAR_6 if ipv6 else network.FAR
-        # Names are asked for over IPv4 in either case: that is where telephones and name servers are.
-        self.names_server = network.PROVIDER_2
+        # Not the provider's address, which voice is tried with too: else one rule would do for another.
+        self.stun_server = self.far if ipv6 else network.PROVIDER_2
+        if ipv6:
+            lab.network.start("provider", EXECUTABLE, "stun-server", "--listen", f"[{self.far}]:{provider.STUN_PORT}",
+                              log=lab.file("stun-server.log"))
+        # Names are asked for over IPv4 in either case, at an address that no other rule knows.
+        self.names_server = network.FAR
         self.folder = f"/etc/netns/{self.net.namespace('office')}"
         os.makedirs(self.folder, exist_ok=True)
         with open(os.path.join(self.folder, "resolv.conf"), "w") as file:
-            file.write(f"nameserver {self.names_server}\noptions timeout:1 attempts:2\n")
-        self._name_server = NameServer(self.net, self.names_server, {"stun.lab": self.server, "sip.lab": self.server})
+            file.write(f"nameserver {self.names_server}\noptions timeout:3 attempts:5\n")
+        self._name_server = NameServer(self.net, self.names_server, {"stun.lab": self.stun_server, "sip.lab": self.server})
 
     def configuration(self):
         """One trunk and one STUN server, both by name; a TLS port, and a dashboard for the office."""
-        text = configuration(server=self.server, bind="::" if self.ipv6 else "0.0.0.0")
+        text = configuration(server=self.server, bind="[::]" if self.ipv6 else "0.0.0.0")
         bracketed = sip.bracketed(self.server)
         return (text.replace(f"{bracketed}:{provider.STUN_PORT}", f"stun.lab:{provider.STUN_PORT}")
                 .replace(f"{bracketed}:5060", "sip.lab:5060").replace("lan: {bind: 0.0.0.0:5060}",
@@ -94,10 +99,10 @@ class Links:
                     return False
 
     def _stun(self, end):
-        return self._answered(PORT, (self.server, provider.STUN_PORT), provider.stun_request(), end)
+        return self._answered(PORT, (self.stun_server, provider.STUN_PORT), provider.stun_request(), end)
 
     def _discovery(self, end):
-        return self._answered(DISCOVERY_PORT, (self.server, provider.STUN_PORT), provider.stun_request(), end)
+        return self._answered(DISCOVERY_PORT, (self.stun_server, provider.STUN_PORT), provider.stun_request(), end)
 
     def _registration(self, end):
         request = sip.Message(f"OPTIONS sip:{sip.bracketed(self.server)} SIP/2.0", [
@@ -117,17 +122,17 @@ class Links:
         return self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, PORT), end)
 
     def _forward(self, end):
-        return self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, PORT), end,
-                             shown=(network.PUBLIC, 5060))
+        # From a port that the router has not seen: what it forwarded once it goes on forwarding.
+        return self._arrives("provider", (self.server, 0), "office", (self.office, PORT), end, shown=(network.PUBLIC, 5060))
 
     def _voice_out(self, end, size=100):
-        return self._arrives("office", (self.office, MEDIA_PORT), "provider", (self.far, FAR_PORT), end, size)
+        return self._arrives("office", (self.office, MEDIA_PORT), "provider", (self.server, FAR_PORT), end, size)
 
     def _voice_in(self, end):
         if not self._translated:
-            return self._arrives("provider", (self.far, FAR_PORT), "office", (self.office, MEDIA_PORT), end)
+            return self._arrives("provider", (self.server, FAR_PORT), "office", (self.office, MEDIA_PORT), end)
         self._voice_out(end)
-        return self._arrives("provider", (self.far, FAR_PORT), "office", (self.office, MEDIA_PORT), end,
+        return self._arrives("provider", (self.server, FAR_PORT), "office", (self.office, MEDIA_PORT), end,
                              shown=(network.PUBLIC, MEDIA_PORT))
 
     def _large(self, end):
