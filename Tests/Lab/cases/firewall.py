@@ -102,7 +102,6 @@ def through(lab, kind, place, ipv6):
     firewall.load(text)
     for probe in sorted(set(probes.values())):
         host.require(links.probe(probe, patience=2), f"after every rule came back the probe {probe} fails")
-    links.close()
     return f"{kind}{', IPv6' if ipv6 else ''}, {place}: 2 calls; each of {len(probes)} rules is missed by its probe"
 
 
@@ -230,7 +229,6 @@ def apply(lab_arguments):
             host.require(after == before, f"after --remove the rules are {after}")
         verb.expect(64, "--format", "iptables", "--apply")
         verb.expect(64, "--format", "windows", "--names")
-        links.close()
         return "applied, a call, strangers dropped; replaced, kept after a mistake, removed without a trace"
 
 
@@ -277,7 +275,6 @@ def formats(lab_arguments):
         text = verb.expect(0, "--format", "text")
         host.require(time.monotonic() - began < 8, "with silent name servers the verb hangs")
         host.require("WARNING: the name sip.lab" in text, "a silent name server is not spoken of")
-        links.close()
         note += powershell(lab, windows)
         return f"{len(FORMATS)} formats in {lasted:.1f} s each, names without an address said; {note}"
 

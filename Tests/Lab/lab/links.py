@@ -4,7 +4,6 @@ Nothing of Trunkline runs meanwhile; the sockets have its ports. A probe is trie
 """
 
 import os
-import shutil
 import socket
 import struct
 import threading
@@ -13,7 +12,7 @@ import time
 from . import network, provider, sip
 from .trunkline import EXECUTABLE, HTTP, LAN, PORT, configuration
 
-TLS = 5061
+TLS, SPARE = 5061, 65003
 MEDIA_PORT, DISCOVERY_PORT, FAR_PORT, OTHER_PORT = 55000, 40001, 7000, 5099
 
 
@@ -30,27 +29,29 @@ class Links:
                               log=lab.file("stun-server.log"))
         # Names are asked for over IPv4 in either case, at an address that no other rule knows.
         self.names_server = network.FAR
-        self.folder = f"/etc/netns/{self.net.namespace('office')}"
-        os.makedirs(self.folder, exist_ok=True)
-        with open(os.path.join(self.folder, "resolv.conf"), "w") as file:
+        # `ip netns exec` shows it as /etc/resolv.conf; it goes with the namespace.
+        folder = f"/etc/netns/{self.net.namespace('office')}"
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "resolv.conf"), "w") as file:
             file.write(f"nameserver {self.names_server}\noptions timeout:3 attempts:5\n")
         self._name_server = NameServer(self.net, self.names_server, {"stun.lab": self.stun_server, "sip.lab": self.server})
+        lab.captures.append(self)       # what the lab closes at its end
 
     def configuration(self):
-        """One trunk and one STUN server, both by name; a TLS port, and a dashboard for the office."""
+        """One trunk and one STUN server, both by name; a spare port, a TLS port, and a dashboard for the office."""
         text = configuration(server=self.server, bind="[::]" if self.ipv6 else "0.0.0.0")
         bracketed = sip.bracketed(self.server)
         return (text.replace(f"{bracketed}:{provider.STUN_PORT}", f"stun.lab:{provider.STUN_PORT}")
                 .replace(f"{bracketed}:5060", "sip.lab:5060").replace("lan: {bind: 0.0.0.0:5060}",
                                                                      f"lan: {{bind: 0.0.0.0:5060, tlsBind: 0.0.0.0:{TLS}}}")
-                .replace(f"bind: {HTTP[0]}:{HTTP[1]}", f"bind: 0.0.0.0:{HTTP[1]}"))
+                .replace(f"bind: {HTTP[0]}:{HTTP[1]}", f"bind: 0.0.0.0:{HTTP[1]}")
+                .replace("keepalive: 10s", f"keepalive: 10s, sparePort: {SPARE}"))
 
     def silence(self):
         self._name_server.silent = True
 
     def close(self):
         self._name_server.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def probe(self, name, patience=0.45):
         """Whether it succeeds."""
@@ -98,18 +99,23 @@ class Links:
                 if time.monotonic() > end:
                     return False
 
+    # What holds for the SIP port has to hold for the spare one.
+
     def _stun(self, end):
-        return self._answered(PORT, (self.stun_server, provider.STUN_PORT), provider.stun_request(), end)
+        return all(self._answered(port, (self.stun_server, provider.STUN_PORT), provider.stun_request(), end)
+                   for port in (PORT, SPARE))
 
     def _discovery(self, end):
         return self._answered(DISCOVERY_PORT, (self.stun_server, provider.STUN_PORT), provider.stun_request(), end)
 
     def _registration(self, end):
-        request = sip.Message(f"OPTIONS sip:{sip.bracketed(self.server)} SIP/2.0", [
-            ("Via", f"SIP/2.0/UDP {sip.bracketed(self.office)}:{PORT};branch=z9hG4bK{sip.token()};rport"),
+        return all(self._answered(port, (self.server, 5060), self._options(port), end) for port in (PORT, SPARE))
+
+    def _options(self, port):
+        return sip.Message(f"OPTIONS sip:{sip.bracketed(self.server)} SIP/2.0", [
+            ("Via", f"SIP/2.0/UDP {sip.bracketed(self.office)}:{port};branch=z9hG4bK{sip.token()};rport"),
             ("From", "<sip:lab@lab>;tag=1"), ("To", "<sip:lab@lab>"), ("Call-ID", sip.token()), ("CSeq", "1 OPTIONS"),
             ("Max-Forwards", "70")]).encode()
-        return self._answered(PORT, (self.server, 5060), request, end)
 
     @property
     def _translated(self):
@@ -119,11 +125,13 @@ class Links:
         # Through a NAT the only way in is the one that our own packets have opened.
         if self._translated:
             return self._registration(end)
-        return self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, PORT), end)
+        return all(self._arrives("provider", (self.server, OTHER_PORT), "office", (self.office, port), end)
+                   for port in (PORT, SPARE))
 
     def _forward(self, end):
         # From a port that the router has not seen: what it forwarded once it goes on forwarding.
-        return self._arrives("provider", (self.server, 0), "office", (self.office, PORT), end, shown=(network.PUBLIC, 5060))
+        return all(self._arrives("provider", (self.server, 0), "office", (self.office, port), end, shown=(network.PUBLIC, public))
+                   for public, port in ((5060, PORT), (SPARE, SPARE)))
 
     def _voice_out(self, end, size=100):
         return self._arrives("office", (self.office, MEDIA_PORT), "provider", (self.server, FAR_PORT), end, size)

@@ -21,6 +21,7 @@ that labs run side by side.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -338,3 +339,5 @@ def remove(prefix):
                     break
                 time.sleep(0.05)
         host.command("ip", "netns", "del", name, check=False)
+        # What `ip netns exec` showed there in place of /etc, where a case made something.
+        shutil.rmtree(f"/etc/netns/{name}", ignore_errors=True)
