@@ -44,7 +44,8 @@ struct NamedServer: Equatable, CustomStringConvertible {
         let suitable = await addresses(of: host).filter { family == nil || $0.isV4 == family }
         guard let address = suitable.first(where: \.isV4) ?? suitable.first else { continue }
         // RFC 8489 §8.1: a certificate has to be for the domain that was asked for, not for what DNS made of it.
-        let target = STUNTarget(Endpoint(address, port: port), transport: transport, domain: uri.address == nil ? uri.host : nil)
+        let target = STUNTarget(
+          Endpoint(address, port: port), transport: transport, domain: uri.address == nil ? uri.host : nil)
         if !found.contains(where: { $0.endpoint == target.endpoint && $0.transport == transport }) {
           found.append(target)
         }

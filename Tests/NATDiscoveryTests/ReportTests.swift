@@ -40,18 +40,11 @@ import Testing
 
   /// Answers from elsewhere, with a guessed ID, on another port, and twice.
   @Test func forgedAnswersMoveNothing() throws {
-    let server = endpoint("198.51.100.1:3478")
-    let now = MonotonicInstant(nanoseconds: 1_000_000_000_000)
-    var core = DiscoveryCore(
-      settings: DiscoverySettings(servers: [server], local: endpoint("192.168.1.2:5000")), random: RandomSource(seed: 7)
-    )
+    let server = HostileDiscoveryTests.server
+    let now = HostileDiscoveryTests.now
+    var (core, request) = try HostileDiscoveryTests.asking()
     var actions: [DiscoveryAction] = []
-    core.start(now: now, into: &actions)
-    for socket in 0...9 {
-      core.socketOpened(socket, local: endpoint("192.168.1.2:\(5000 + socket)"), now: now, into: &actions)
-    }
-    let request = try #require(actions.compactMap { if case .send(let bytes, 0, _) = $0 { bytes } else { nil } }.first)
-    let id = try STUNMessage(decoding: request.span).transactionID
+    let id = request.transactionID
     func answer(_ id: UInt128, _ mapped: String) -> [UInt8] {
       STUNMessage(messageClass: .success, transactionID: id, attributes: [.xorMappedAddress(endpoint(mapped))])
         .encoded()

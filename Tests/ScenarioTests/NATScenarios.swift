@@ -36,6 +36,22 @@ import Testing
     }
   }
 
+  /// An office behind such a router, whose behaviour and lifetime have been found out.
+  static func examined(_ combination: Combination) -> Scene {
+    let world = Scene {
+      $0.nat = NATBehavior(
+        mapping: combination.mapping, filtering: combination.filtering, ports: .random,
+        lifetime: .seconds(combination.lifetime))
+      $0.hasBehaviorServer = true
+      $0.provider = { $0.quirks.latching = combination.isLatching }
+      $0.link = { $0.trunks[0].expires = .seconds(3600) }
+    }
+    #expect(world.runUntilRegistered())
+    // Examined within seconds; three minutes later the lifetime is measured.
+    world.run(Double(200 + combination.lifetime + combination.lifetime / 8))
+    return world
+  }
+
   /// A call of ten seconds, into the office or out of it, with what was said of it.
   static func call(_ world: Scene, isInbound: Bool) throws -> [Verdict] {
     let before = world.verdicts.count
@@ -51,17 +67,7 @@ import Testing
   }
 
   @Test(arguments: Combination.all) func callsInAndOut(_ combination: Combination) throws {
-    let world = Scene {
-      $0.nat = NATBehavior(
-        mapping: combination.mapping, filtering: combination.filtering, ports: .random,
-        lifetime: .seconds(combination.lifetime))
-      $0.hasBehaviorServer = true
-      $0.provider = { $0.quirks.latching = combination.isLatching }
-      $0.link = { $0.trunks[0].expires = .seconds(3600) }
-    }
-    #expect(world.runUntilRegistered())
-    // Examined within seconds; three minutes later the lifetime is measured.
-    world.run(Double(200 + combination.lifetime + combination.lifetime / 8))
+    let world = Self.examined(combination)
     let uplink = try #require(world.status.uplinks.first)
     #expect(uplink.mapping == combination.mapping.rawValue)
     #expect(uplink.filtering == combination.filtering.rawValue)
@@ -92,15 +98,7 @@ import Testing
   /// A held call sends nothing for longer than a binding lives; what comes afterwards finds its way.
   @Test(arguments: Combination.all.filter { $0.canBeHeard && $0.lifetime <= 30 })
   func audioComesBackAfterALongHold(_ combination: Combination) throws {
-    let world = Scene {
-      $0.nat = NATBehavior(
-        mapping: combination.mapping, filtering: combination.filtering, ports: .random,
-        lifetime: .seconds(combination.lifetime))
-      $0.hasBehaviorServer = true
-      $0.provider = { $0.quirks.latching = combination.isLatching }
-    }
-    #expect(world.runUntilRegistered())
-    world.run(Double(200 + combination.lifetime + combination.lifetime / 8))
+    let world = Self.examined(combination)
     _ = try #require(world.dial(Scene.farNumber))
     world.run(6)
     let call = try #require(world.phoneCall())
