@@ -56,7 +56,7 @@ import Testing
   @Test func aNATThatLeavesNoOtherWayIsMapped() {
     let scene = scene()
     run(scene, 20)
-    #expect(mapping(scene) == .init(protocol: "pcp", externalPort: 5060, state: "mapped"))
+    #expect(mapping(scene) == UplinkStatus.PortMapping(protocol: "pcp", externalPort: 5060, state: "mapped"))
     #expect(contact(scene)?.contains("198.51.100.1:5060") == true, "\(contact(scene) ?? "")")
     #expect(scene.runUntilRegistered())
     #expect(codes(scene) == [])
@@ -72,7 +72,7 @@ import Testing
   @Test func whoAsksForMappingsGetsThemWhateverTheNATIs() {
     let scene = scene(incoming: .mapped(.upnp), nat: .portRestrictedCone)
     run(scene, 20)
-    #expect(mapping(scene) == .init(protocol: "upnp", externalPort: 5060, state: "mapped"))
+    #expect(mapping(scene) == UplinkStatus.PortMapping(protocol: "upnp", externalPort: 5060, state: "mapped"))
     let off = self.scene(incoming: .off)
     run(off, 20)
     #expect(mapping(off) == nil)
