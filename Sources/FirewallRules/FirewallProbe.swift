@@ -29,6 +29,8 @@ extension FirewallProbe {
     id: "phone-tls", sentence: "a phone that registers over TLS cannot connect")
   public static let officeTrunk = FirewallProbe(
     id: "office-trunk", sentence: "the trunk in the office is unreachable in `trunkline status`")
+  public static let router = FirewallProbe(
+    id: "router", sentence: "the router answers no request for a port mapping, by PCP, NAT-PMP or UPnP")
   public static let names = FirewallProbe(
     id: "names", sentence: "the log says that the names of providers and STUN servers cannot be resolved")
   public static let large = FirewallProbe(

@@ -196,4 +196,20 @@ import TrunklineDaemon
     #expect(flows(plan, "phones-in").map(\.remote).suffix(1) == [IPNetwork("203.0.113.0/24")])
     #expect(!flows(plan, "phones-in").contains { $0.remote?.base.isLoopback == true })
   }
+
+  @Test(arguments: [
+    ("auto", ["5351", "1900", "1900", "*"]), ("off", []), ("pcp", ["5351"]), ("nat-pmp", ["5351"]),
+    ("upnp", ["1900", "1900", "*"]), ("{forwarded: 5060}", []),
+  ]) func routerIsAskedByTheWayThatIsConfigured(_ incoming: String, _ ports: [String]) throws {
+    var around = surroundings()
+    around.router = IPAddress("192.168.77.1")
+    let plan = try plan(
+      """
+      uplinks: [{name: dsl, incoming: \(incoming), stunServers: [198.51.100.2]}]
+      trunks: [{name: t, registrar: 198.51.100.1, username: u, password: p}]
+      """, around)
+    #expect(flows(plan, "router-out").map { $0.remotePorts.map { "\($0.lowerBound)" } ?? "*" } == ports)
+    #expect(plan.rules.contains { $0.id == "router-in" } != ports.isEmpty)
+    #expect(plan.rules.allSatisfy { !$0.id.hasPrefix("router") || $0.side == .office })
+  }
 }

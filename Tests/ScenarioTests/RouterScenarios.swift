@@ -78,7 +78,7 @@ import Testing
     #expect(mapping(off) == nil)
     let forwarded = self.scene(incoming: .forwarded(5080))
     run(forwarded, 20)
-    #expect(mapping(forwarded) == .init(protocol: "forwarded", externalPort: 5080, state: "configured"))
+    #expect(mapping(forwarded) == UplinkStatus.PortMapping(protocol: "forwarded", externalPort: 5080, state: "configured"))
     #expect(contact(forwarded)?.contains("198.51.100.1:5080") == true)
   }
 

@@ -1,6 +1,7 @@
 public import FirewallRules
 public import LinkManager
 public import NetworkTypes
+import PortMapping
 
 /// What this machine and the name servers say, which the rules of a firewall depend on.
 public struct FirewallSurroundings: Sendable {
@@ -11,6 +12,8 @@ public struct FirewallSurroundings: Sendable {
   public var interfaces: [InterfaceAddress] = []
   /// Whom this machine asks for names.
   public var nameServers: [IPAddress] = []
+  /// The router of the default route, which is asked for port mappings; `nil` where there is none.
+  public var router: IPAddress?
   /// The ports that the system takes for sockets that ask for none in particular.
   public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
   /// This machine's address on the way to the internet, of each family.
@@ -56,6 +59,7 @@ public struct FirewallNeeds {
   ) -> FirewallPlan {
     var needs = FirewallNeeds(configuration, surroundings, origin: origin)
     for index in configuration.link.uplinks.indices { needs.addUplink(index) }
+    needs.addRouter()
     needs.addOfficeTrunks()
     needs.addMedia()
     needs.addPhones()
@@ -137,7 +141,54 @@ public struct FirewallNeeds {
     }
   }
 
+  /// The public port that somebody set up a forward for.
+  /// Whether the router may be asked for mappings: by datagrams to its port 5351 (PCP, NAT-PMP), and by UPnP.
+  private static func asksRouter(_ uplink: UplinkConfiguration) -> (datagrams: Bool, upnp: Bool) {
+    switch uplink.incoming {
+    case .off, .forwarded: (false, false)
+    case .mapped(.pcp), .mapped(.natPMP): (true, false)
+    case .mapped(.upnp): (false, true)
+    case .auto: (true, true)
+    }
+  }
+
   // MARK: The office
+
+  /// The router is asked for port mappings (RFC 6886, RFC 6887, UPnP IGD). That stays in the office.
+  private mutating func addRouter() {
+    guard let router = surroundings.router, router.isV4 else { return }
+    let ways = link.uplinks.map(Self.asksRouter)
+    let own = surroundings.ephemeralPorts
+    func flow(
+      _ transport: PacketFlow.Transport, _ local: ClosedRange<UInt16>, _ remote: IPAddress?, _ port: UInt16?
+    ) -> PacketFlow {
+      PacketFlow(
+        .transport(transport), isV4: true, localPorts: local, remote: remote.flatMap(Self.single),
+        remotePorts: port.map { $0...$0 })
+    }
+    var (out, back): ([PacketFlow], [PacketFlow]) = ([], [])
+    if ways.contains(where: \.datagrams) {
+      out.append(flow(.udp, own, router, 5351))
+      // Answers, and what it announces to everybody after it started.
+      back += [flow(.udp, own, router, 5351), flow(.udp, 5350...5350, router, 5351)]
+    }
+    if ways.contains(where: \.upnp) {
+      // It is searched for by multicast and answers by itself; where its description is, only it says.
+      out += [
+        flow(.udp, own, IPAddress("239.255.255.250"), 1900), flow(.udp, own, router, 1900),
+        flow(.tcp, own, router, nil),
+      ]
+      back += [flow(.udp, own, router, 1900), flow(.tcp, own, router, nil)]
+    }
+    add(
+      FirewallRule(
+        id: unique("router-out"), direction: .outbound, side: .office, flows: out,
+        reason: "The router is asked for port mappings, where the NAT leaves no other way", probe: .router))
+    add(
+      FirewallRule(
+        id: unique("router-in"), direction: .inbound, side: .office, flows: back,
+        reason: "The router's answers, and its announcement that it has started anew", probe: .router))
+  }
 
   /// Trunks whose registrar is in the office use the port of the phones.
   private mutating func addOfficeTrunks() {

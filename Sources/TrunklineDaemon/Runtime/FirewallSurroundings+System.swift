@@ -16,6 +16,7 @@ extension FirewallSurroundings {
     var result = FirewallSurroundings()
     result.interfaces = Daemon.interfaces()
     result.nameServers = nameServers()
+    result.router = router()
     if let ports = ephemeralPorts() { result.ephemeralPorts = ports }
     result.names = await addresses(of: FirewallNeeds.names(configuration), patience: patience)
     // Any address beyond the router does: the route is looked up, nothing is sent.
@@ -61,6 +62,22 @@ extension FirewallSurroundings {
       // A link-local server may have its interface behind a percent sign.
       return IPAddress(String(words[1].prefix { $0 != "%" }))
     }
+  }
+
+  /// Of the IPv4 routes to everywhere, the one that costs least. The kernel writes addresses as numbers of this machine's
+  /// own byte order.
+  private static func router() -> IPAddress? {
+    guard let text = try? String(contentsOfFile: "/proc/net/route", encoding: .utf8) else { return nil }
+    var best: (metric: Int, address: IPAddress)?
+    for line in text.split(separator: "\n").dropFirst() {
+      let words = line.split { $0 == "\t" || $0 == " " }
+      guard words.count >= 8, words[1] == "00000000", words[7] == "00000000", let metric = Int(words[6]),
+        let number = UInt32(words[2], radix: 16), number != 0
+      else { continue }
+      if let best, best.metric <= metric { continue }
+      best = (metric, .v4(UInt32(bigEndian: number)))
+    }
+    return best?.address
   }
 
   private static func ephemeralPorts() -> ClosedRange<UInt16>? {

@@ -13,6 +13,7 @@ from . import network, provider, sip
 from .trunkline import EXECUTABLE, HTTP, LAN, PORT, configuration
 
 TLS, SPARE = 5061, 65003
+ROUTER = "192.168.77.1"
 MEDIA_PORT, DISCOVERY_PORT, FAR_PORT, OTHER_PORT = 55000, 40001, 7000, 5099
 
 
@@ -160,14 +161,14 @@ class Links:
         return (self._arrives("phones", phone, "office", LAN, end)
                 and self._arrives("office", LAN, "phones", phone, max(end, time.monotonic() + 0.2)))
 
-    def _connects(self, port, end):
-        with self._socket("office", (network.OFFICE, port), socket.SOCK_STREAM) as listening:
+    def _connects(self, port, end, place="office", address=network.OFFICE, caller=("phones", network.PHONES)):
+        with self._socket(place, (address, port), socket.SOCK_STREAM) as listening:
             listening.listen(8)
             while True:
-                with self._socket("phones", (network.PHONES, 0), socket.SOCK_STREAM) as calling:
+                with self._socket(caller[0], (caller[1], 0), socket.SOCK_STREAM) as calling:
                     calling.settimeout(0.3)
                     try:
-                        calling.connect((network.OFFICE, port))
+                        calling.connect((address, port))
                         return True
                     except OSError:
                         pass
@@ -182,6 +183,13 @@ class Links:
 
     def _dashboard(self, end):
         return self._connects(HTTP[1], end)
+
+    def _router(self, end):
+        """Datagrams to its port 5351 and back, what it announces, and TCP to a port of its choice."""
+        router, ours = (ROUTER, 5351), (network.OFFICE, DISCOVERY_PORT)
+        return (self._arrives("office", ours, "router", router, end) and self._arrives("router", router, "office", ours, end)
+                and self._arrives("router", router, "office", (network.OFFICE, 5350), end)
+                and self._connects(49000, end, "router", ROUTER, ("office", network.OFFICE)))
 
     def _names(self, end):
         query = os.urandom(2) + struct.pack("!HHHHH", 0x0100, 1, 0, 0, 0) + b"\x04stun\x03lab\0" + struct.pack("!HH", 1, 1)
