@@ -30,6 +30,12 @@ public struct UplinkStatus: Sendable, Equatable, Codable {
     public var `protocol`: String
     public var externalPort: UInt16?
     public var state: String
+
+    public init(protocol: String, externalPort: UInt16?, state: String) {
+      self.protocol = `protocol`
+      self.externalPort = externalPort
+      self.state = state
+    }
   }
 
   public var name: String
