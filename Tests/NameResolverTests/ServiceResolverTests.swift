@@ -112,7 +112,7 @@ private func look(up service: String, at server: LoopbackNameServer) async -> [S
   }
 
   @Test func anAnswerThatIsCutAnywhereIsNone() async throws {
-    for count in [0, 1, 11, 12, 20, 41, 50, 60, 70] {
+    for count in [0, 11, 12, 41, 60] {
       let server = try LoopbackNameServer(.cut(count))
       let found = await look(up: "_stun._udp.example.org", at: server)
       #expect(found == nil || found == [], "\(count) bytes")
