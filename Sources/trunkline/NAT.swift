@@ -20,7 +20,7 @@ struct NAT: AsyncParsableCommand {
       What a router does with UDP shows only over UDP. A server that is asked by TLS (stuns:), by TCP or with a name and a
       password tells the public address, and so do those that do not answer over UDP but by TCP.
 
-      Exit code 0, 69 when no server answered, 71 when the port of --bind cannot be opened, 78 for a file that cannot be used.
+      Exit code 0, 69 when no server answered (over UDP, where that was asked), 71 when the port of --bind cannot be opened, 78 for a file that cannot be used.
 
       Examples: trunkline nat stun.example.org:3478 --lifetime
                 trunkline nat stuns:stun.example.org
@@ -88,7 +88,8 @@ struct NAT: AsyncParsableCommand {
     } else {
       Console.print(report.text)
     }
-    if report.server == nil { throw ExitCode(69) }
+    // Of a server that is asked by TCP only because none answers over UDP no script takes the line for a good one.
+    if report.server == nil || report.natType == .blocked { throw ExitCode(69) }
   }
 
   /// What the servers show over UDP; where none of them can, what one of them tells by other means.
