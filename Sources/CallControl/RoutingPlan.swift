@@ -1,3 +1,5 @@
+public import NetworkTypes
+
 /// The routes of a link: which call goes where. First match wins.
 public struct RoutingPlan: Sendable, Equatable, Codable {
   public var inbound: [InboundRule] = []
@@ -50,7 +52,7 @@ public enum RouteTarget: Sendable, Hashable {
   case reject
 }
 
-extension RouteTarget: LosslessStringConvertible {
+extension RouteTarget: TextCodable {
   /// Reads `phone:10`, `pbx:name`, `number:+49…`, `sip:user@host` or `reject`.
   public init?(_ text: String) {
     if text == "reject" {
@@ -76,21 +78,6 @@ extension RouteTarget: LosslessStringConvertible {
     case .sip(let uri): uri
     case .reject: "reject"
     }
-  }
-}
-
-extension RouteTarget: Codable {
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    guard let target = RouteTarget(try container.decode(String.self)) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "no target of a call")
-    }
-    self = target
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
   }
 }
 

@@ -126,6 +126,11 @@ struct MessagePseudonyms {
     String(decoding: text(Array(string.utf8), .structured), as: UTF8.self)
   }
 
+  /// Somebody's name.
+  mutating func name(_ string: String) -> String {
+    String(decoding: text(Array(string.utf8), .all), as: UTF8.self)
+  }
+
   mutating func unknown(_ bytes: [UInt8]) -> [UInt8] { text(bytes, .all) }
 
   // MARK: Text
@@ -137,6 +142,8 @@ struct MessagePseudonyms {
     /// The parameter whose value follows is kept, to the end of it.
     var isKept = false
     var isQuoted = false
+    /// What is quoted is somebody's name, and no parameter's value.
+    var isDisplayName = false
     while index < bytes.count {
       let byte = bytes[index]
       if let (length, address) = addressLiteral(bytes, index) {
@@ -155,6 +162,7 @@ struct MessagePseudonyms {
         case UInt8(ascii: "\""):
           isQuoted.toggle()
           if !isQuoted { isKept = false }
+          isDisplayName = isQuoted && out.last != UInt8(ascii: "=")
         case UInt8(ascii: ";"), UInt8(ascii: ","), UInt8(ascii: " "), UInt8(ascii: ">"), UInt8(ascii: "&"), 13, 10:
           if !isQuoted { isKept = false }
         case UInt8(ascii: "="):
@@ -187,7 +195,8 @@ struct MessagePseudonyms {
           digits == word.count
           ? (digits > 3 ? pseudonyms.word(word) : word)
           : digits > 0 && word.count >= 6 ? pseudonyms.word(word) : word
-      case .structured: out += isKept || isPort || isName ? word : pseudonyms.word(word)
+      case .structured:
+        out += isKept || isPort || isName ? word : pseudonyms.word(word, knowsCommon: !isDisplayName)
       case .all: out += pseudonyms.word(word, knowsCommon: false)
       }
       index = end

@@ -172,16 +172,12 @@ public struct Pseudonyms: Sendable {
 
   // MARK: The key
 
-  /// One of `others` for one of them, each for another one, by the key and what stands before.
+  /// Another one of `others` for one of them, each for another one, by the key and what stands before: so many places on.
   private func pick<Element: Equatable>(_ element: Element, of others: [Element], prefix: UInt64) -> Element {
-    guard let place = others.firstIndex(of: element) else { return element }
+    guard others.count > 1, let place = others.firstIndex(of: element) else { return element }
     var random = RandomSource(seed: (key.0, key.1, prefix, UInt64(others.count)))
-    var order = others
-    // Fisher and Yates.
-    for index in stride(from: order.count - 1, to: 0, by: -1) {
-      order.swapAt(index, Int(random.next() % UInt64(index + 1)))
-    }
-    return order[place]
+    let step = 1 + Int(random.next() % UInt64(others.count - 1))
+    return others[(place + step) % others.count]
   }
 
   private func mix(_ prefix: UInt64, _ value: UInt64) -> UInt64 {

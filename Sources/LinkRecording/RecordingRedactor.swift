@@ -41,7 +41,7 @@ public struct RecordingRedactor: Sendable {
     for index in new.phones.indices {
       let phone = new.phones[index]
       new.phones[index].extensionNumber = messages.plain(phone.extensionNumber)
-      new.phones[index].name = messages.plain(phone.name)
+      new.phones[index].name = messages.name(phone.name)
       new.phones[index].password = secret(phone.password, of: phone.extensionNumber)
       new.phones[index].address = phone.address.map { messages.pseudonyms.endpoint($0) }
       new.phones[index].callerNumber = phone.callerNumber.map { messages.plain($0) }
@@ -226,17 +226,9 @@ public struct RecordingRedactor: Sendable {
         for index in offset + 4..<offset + 4 + length where Pseudonyms.isWord(out[index]) {
           out[index] = UInt8(ascii: "x")
         }
-      case 0x8028 where length == 4:
-        var crc = UInt32.max
-        for byte in out[..<offset] {
-          crc ^= UInt32(byte)
-          for _ in 0..<8 { crc = crc >> 1 ^ (crc & 1 == 1 ? 0xedb8_8320 : 0) }
-        }
-        let value = ~crc ^ 0x5354_554e
-        let wasRight = Self.isFingerprint(bytes, at: offset)
-        if wasRight {
-          for index in 0..<4 { out[offset + 4 + index] = UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt32(index))) }
-        }
+      case 0x8028
+      where length == 4 && bytes[offset + 4..<offset + 8].elementsEqual(Self.fingerprint(bytes, at: offset)):
+        out.replaceSubrange(offset + 4..<offset + 8, with: Self.fingerprint(out, at: offset))
       default: break
       }
       offset += 4 + (length + 3) & ~3
@@ -244,14 +236,15 @@ public struct RecordingRedactor: Sendable {
     return out
   }
 
-  private static func isFingerprint(_ bytes: [UInt8], at offset: Int) -> Bool {
+  /// The CRC of what stands before a FINGERPRINT, as it is written there.
+  private static func fingerprint(_ bytes: [UInt8], at offset: Int) -> [UInt8] {
     var crc = UInt32.max
     for byte in bytes[..<offset] {
       crc ^= UInt32(byte)
       for _ in 0..<8 { crc = crc >> 1 ^ (crc & 1 == 1 ? 0xedb8_8320 : 0) }
     }
     let value = ~crc ^ 0x5354_554e
-    return (0..<4).allSatisfy { bytes[offset + 4 + $0] == UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt32($0))) }
+    return (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * UInt32($0))) }
   }
 
   private func stunAddress(_ out: inout [UInt8], _ start: Int, _ length: Int, isXor: Bool) {

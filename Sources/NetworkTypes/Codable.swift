@@ -1,48 +1,25 @@
-// Addresses are written down as text, as everywhere else where they are written.
+/// A value that is written down as its text, as everywhere else where it is written.
+public protocol TextCodable: Codable, LosslessStringConvertible {}
 
-extension IPAddress: Codable {
+extension TextCodable {
   public init(from decoder: any Decoder) throws {
-    self = try decoder.text { IPAddress($0) }
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
-}
-
-extension Endpoint: Codable {
-  public init(from decoder: any Decoder) throws {
-    self = try decoder.text { Endpoint($0) }
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
-}
-
-extension IPNetwork: Codable {
-  public init(from decoder: any Decoder) throws {
-    self = try decoder.text { IPNetwork($0) }
-  }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    try container.encode(description)
-  }
-}
-
-extension Decoder {
-  fileprivate func text<Value>(_ read: (String) -> Value?) throws -> Value {
-    let container = try singleValueContainer()
+    let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
-    guard let value = read(text) else {
-      throw DecodingError.dataCorruptedError(in: container, debugDescription: "no \(Value.self): \(text)")
+    guard let value = Self(text) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "no \(Self.self): \(text)")
     }
-    return value
+    self = value
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
   }
 }
+
+extension IPAddress: TextCodable {}
+extension Endpoint: TextCodable {}
+extension IPNetwork: TextCodable {}
 
 /// What is redacted is written as a mask, unless the encoder was told that it holds pseudonyms only.
 extension Redacted: Codable where Value: Codable {

@@ -122,7 +122,7 @@ import Testing
     let document = try await client.ask(.get, "/openapi.json", bearer: nil).json()
     let paths = try #require(document["paths"] as? [String: [String: Any]])
     #expect(document["openapi"] as? String == "3.1.0")
-    #expect(paths.count == 25)
+    #expect(paths.count == 26)
     for (path, operations) in paths {
       for (method, description) in operations {
         let plain = path.replacing("{name}", with: "dsl").replacing("{id}", with: "c1")

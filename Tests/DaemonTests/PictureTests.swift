@@ -58,6 +58,6 @@ import TrunklineDaemon
   @Test func cutsThatNobodyWouldHearTheEndOfAreLeftOut() {
     #expect(DemoRun.Plan(seconds: 20, cutEvery: 7).cuts == [7, 14])
     #expect(DemoRun.Plan(seconds: 10, cutEvery: 7).cuts == [])
-    #expect(DemoRun.Plan(seconds: 600, cutEvery: 3).cuts.count == 198)
+    #expect(DemoRun.Plan(seconds: 600, cutEvery: 3).cuts.count == 199)
   }
 }

@@ -8,8 +8,11 @@ import NetworkTypes
 struct RecordedScene {
   let scene: Scene
 
-  init(_ change: (inout Scene.Plan) -> Void = { _ in }) {
-    scene = Scene(change)
+  init(_ change: (inout Scene.Plan) -> Void = { _ in }) { self.init(Scene(change)) }
+
+  /// From now on; nothing may have happened in it yet.
+  init(_ scene: Scene) {
+    self.scene = scene
     scene.net.withHost(scene.link, as: LinkHost.self) { host, _, _ in host.isRecorded = true }
   }
 

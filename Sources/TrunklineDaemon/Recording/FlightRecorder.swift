@@ -20,8 +20,9 @@ package final class FlightRecorder: Sendable {
     /// The part of the free space that a recording may take at most.
     package var shareOfFree = 0.05
     package var incidents = 100
-    /// How many inputs may wait for the disk.
+    /// How many inputs may wait for the disk, and how many bytes in them.
     package var waiting = 20_000
+    package var waitingBytes = 16 << 20
     /// What comes after an incident and still belongs to it.
     package var aftermath = Duration.seconds(20)
 
@@ -37,6 +38,7 @@ package final class FlightRecorder: Sendable {
 
   private struct Pending {
     var entries: [Entry] = []
+    var bytes = 0
     var isEnded = false
   }
 
@@ -96,15 +98,16 @@ package final class FlightRecorder: Sendable {
       input: input, now: now, shape: DecisionShape.of(actions), incident: IncidentStatus(actions, at: wallTime))
     let isFirst = pending.withLock { pending -> Bool? in
       if pending.isEnded { return nil }
-      if pending.entries.count >= limits.waiting {
-        pending.isEnded = true
-        pending.entries = []
-        return nil
-      }
+      pending.bytes += input.size
+      if pending.entries.count >= limits.waiting || pending.bytes > limits.waitingBytes { return nil }
       pending.entries.append(entry)
       return pending.entries.count == 1
     }
-    if isFirst == true { work.async { [self] in writePending() } }
+    switch isFirst {
+    case true?: work.async { [self] in writePending() }
+    case false?: break
+    case nil: end("the recording ends here: the disk is too slow for it")
+    }
   }
 
   /// Waits until what was told so far is written, for as long as a second.
@@ -129,7 +132,10 @@ package final class FlightRecorder: Sendable {
 
   private func writePending() {
     let entries = pending.withLock { pending in
-      defer { pending.entries = [] }
+      defer {
+        pending.entries = []
+        pending.bytes = 0
+      }
       return pending.entries
     }
     guard !entries.isEmpty else { return }
@@ -188,6 +194,16 @@ package final class FlightRecorder: Sendable {
       return !pending.isEnded
     }
     if isFirst { warn(sentence) }
+  }
+}
+
+extension LinkInput {
+  /// The bytes that it holds, where they may be many.
+  fileprivate var size: Int {
+    switch self {
+    case .datagramReceived(let bytes, _, _), .streamMessageReceived(let bytes, _): bytes.count
+    default: 0
+    }
   }
 }
 

@@ -109,7 +109,7 @@ def run(lab_arguments, long):
         incident = host.wait_for("an incident", lambda: daemon.api("/incidents"), 5)[0]
         host.require(incident["code"] == "addressChanged", f"{incident}")
         text = daemon.get("/api/v1/incidents/" + incident["id"])[1]
-        for secret in (first_password, second_password, "211123450", "provider", "Reception", network.PHONES):
+        for secret in (first_password, second_password, "211123450", "provider.example", "Reception", network.PHONES):
             host.require(secret not in text, f"{secret} is in the recording")
         with open(lab.file("incident.recording"), "w") as file:
             file.write(text)
