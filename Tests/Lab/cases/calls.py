@@ -88,10 +88,11 @@ def talk(lab, latching):
     host.require(len(history) == 6, f"the history has {len(history)} calls of 6")
     code = daemon.stop()
     host.require(code == 0, f"exit {code} after SIGTERM")
+    inputs = daemon.check_recording()
     last = home.events("registered")[-1]
     host.require(last.get("expires") == "0" or "expires=0" in str(last), f"the binding was left at the registrar: {last}")
     least = min(c.stream.received for pair in pairs for c in pair)
-    return f"{follow}: 4 calls, at least {least} packets each way, nothing left after {cleared:.0f} s"
+    return f"{follow}: 4 calls, at least {least} packets each way, nothing left after {cleared:.0f} s; {inputs} inputs replay"
 
 
 def mate(call, candidates):

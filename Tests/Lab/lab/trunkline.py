@@ -153,6 +153,20 @@ class Daemon:
         """A registered telephone of the office."""
         return self.lab.phone(extension, PHONES[extension], LAN, domain=network.OFFICE, **options).register()
 
+    def check_recording(self):
+        """What the daemon has recorded since its start replays, decision by decision, and neither it nor the log names anybody.
+        For a daemon that has ended. Answers how many inputs there are."""
+        folder = os.path.join(self.folder, "recordings")
+        name = os.path.join(folder, sorted(file for file in os.listdir(folder) if file.endswith(".recording"))[-1])
+        done = subprocess.run([EXECUTABLE, "replay", name], capture_output=True, text=True, timeout=60)
+        host.require(done.returncode == 0, f"replay ended with {done.returncode}: {done.stdout[-600:]}")
+        secrets = [provider.PASSWORD, provider.NUMBER[4:], provider.FAR_NUMBER[4:], provider.DOMAIN, network.PROVIDER, network.FAR,
+                   network.PUBLIC, network.OFFICE, network.PHONES, "Reception", "Workshop", *PHONES.values()]
+        for place, text in (("recording", open(name).read()), ("replay", done.stdout), ("log", self.process.output())):
+            for secret in secrets:
+                host.require(secret not in text, f"{secret} is in the {place}")
+        return int(done.stdout.split(" inputs;")[0].split()[-1])
+
     def stop(self, seconds=10, number=signal.SIGTERM):
         """The exit code."""
         self.process.signal(number)
