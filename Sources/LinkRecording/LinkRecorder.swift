@@ -40,7 +40,7 @@ public struct LinkRecorder: Sendable {
   public static func note(_ text: String) -> String { checked("# \(text)") }
 
   /// Each line begins with a checksum, so that a torn or altered one is known for what it is.
-  static func checked(_ text: String) -> String {
+  package static func checked(_ text: String) -> String {
     let digits = String(checksum(text.utf8), radix: 16)
     return "\(String(repeating: "0", count: 8 - digits.utf8.count))\(digits) \(text)"
   }

@@ -145,6 +145,35 @@ import Testing
     #expect(try RecordedRun(parsing: altered).ending != nil)
   }
 
+  /// A file may come from anybody: whatever it says after its beginning is read or refused, and replayed without a trap.
+  @Test func linesOfStrangersAreReadOrRefused() throws {
+    let recorded = Self.story()
+    let lines = try recorded.recording(key: 1).text.split(separator: "\n").map { Array($0.utf8.dropFirst(9)) }
+    var random = RandomSource(seed: 99)
+    for _ in 0..<100 {
+      var text: [UInt8] = []
+      for (place, line) in lines.enumerated() {
+        var line = line
+        // The configuration stays: what a mistaken one does to a link is not a matter of recordings.
+        if place > 1, random.next() % 40 == 0, !line.isEmpty {
+          for _ in 0...random.next() % 3 {
+            let at = Int(random.next() % UInt64(line.count))
+            switch random.next() % 3 {
+            case 0: line[at] = UInt8(truncatingIfNeeded: random.next())
+            case 1: line[at] = Array("0123456789-+ .\"".utf8)[Int(random.next() % 15)]
+            default: line.insert(UInt8(ascii: "9"), at: at)
+            }
+          }
+          line.removeAll { $0 == 10 }
+        }
+        text += Array(LinkRecorder.checked(String(decoding: line, as: UTF8.self)).utf8) + [10]
+      }
+      let recording = try RecordedRun(parsing: text)
+      var replay = LinkReplay(recording)
+      while replay.step() != nil {}
+    }
+  }
+
   @Test func whatIsNoRecordingIsSaidToBeNone() {
     #expect(throws: RecordedRun.Failure.noRecording) { try RecordedRun(parsing: []) }
     #expect(throws: RecordedRun.Failure.noRecording) { try RecordedRun(parsing: Array("hello\nworld\n".utf8)) }

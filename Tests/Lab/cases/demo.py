@@ -35,13 +35,16 @@ def run(lab_arguments, long):
     if not os.access(EXECUTABLE, os.X_OK):
         raise host.Skipped(f"{os.path.relpath(EXECUTABLE, host.ROOT)} has not been built")
     with Lab(**lab_arguments) as lab:
-        folder = lab.folder
+        folder, office = lab.folder, lab.network.namespace("office")
+
+        def demo(*words, limit):
+            done = subprocess.run(["ip", "netns", "exec", office, EXECUTABLE, "demo", *words], capture_output=True, text=True,
+                                  timeout=limit, cwd=folder)
+            return done.returncode, done.stdout + done.stderr
+
         wav, svg = (os.path.join(folder, "demo." + ending) for ending in ("wav", "svg"))
-        done = subprocess.run(
-            ["ip", "netns", "exec", lab.network.namespace("office"), EXECUTABLE, "demo", "--seconds", str(seconds),
-             "--cut-every", str(every), "--output", wav, "--picture", svg],
-            capture_output=True, text=True, timeout=seconds + 30)
-        code, text = done.returncode, done.stdout + done.stderr
+        code, text = demo("--seconds", str(seconds), "--cut-every", str(every), "--output", wav, "--picture", svg,
+                          limit=seconds + 30)
         host.require(code == 0, f"exit {code}: {text}")
         host.require("Every promise held." in text, text)
         host.require(text.count("the line is cut") == cuts, f"{cuts} cuts were wanted: {text}")
@@ -54,4 +57,11 @@ def run(lab_arguments, long):
         picture = open(svg, encoding="utf-8").read()
         xml.dom.minidom.parseString(picture)
         host.require(picture.count("class=\"up\"") == cuts + 1, "the picture shows another number of addresses")
+
+        # Nothing reaches the public addresses: the first promise breaks, and says so.
+        host.command("ip", "netns", "exec", office, "nft", "add table ip deaf; add chain ip deaf in { type filter hook input "
+                     "priority 0; }; add rule ip deaf in ip daddr 127.10.3.0/24 drop")
+        code, text = demo("--seconds", "2", limit=30)
+        host.require(code == 1, f"exit {code} although nothing gets through: {text}")
+        host.require("Broken: the trunk registers within 10 s." in text, text)
         return f"{cuts} cuts of {every / 4:.1f} s; the far end missed {', '.join(f'{gap:.2f}' for gap in gaps)} s"
