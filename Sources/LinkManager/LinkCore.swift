@@ -95,7 +95,7 @@ public struct LinkCore: Sendable {
     var deadlines = [timers.nextDeadline, transactions.nextDeadline]
     for socket in sockets { deadlines.append(socket.stun?.nextDeadline) }
     for trunk in trunks { deadlines.append(trunk.registration?.nextDeadline) }
-    for uplink in uplinks { deadlines.append(uplink.router?.client.nextDeadline) }
+    for uplink in uplinks { deadlines.append(uplink.router?.nextDeadline) }
     return deadlines.compactMap { $0 }.min()
   }
 

@@ -18,6 +18,11 @@ extension MappingClient {
     }
   }
 
+  /// The first that a router says by itself: there is a reason for it, and nothing to compare it with.
+  private mutating func heardUnasked(now: MonotonicInstant, news: inout [MappingNews]) {
+    if epoch.isUnknown, stage == .idle { suspect(now: now, news: &news) }
+  }
+
   // MARK: PCP
 
   mutating func sendPCP(_ index: Int, delete: Bool, now: MonotonicInstant, into actions: inout [RouterAction]) {
@@ -46,6 +51,7 @@ extension MappingClient {
   private mutating func pcpReceived(
     _ response: PCPResponse, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
   ) {
+    heardUnasked(now: now, news: &news)
     if !epoch.told(pcp: response.epoch, now: now) {
       routerRestarted(now: now, into: &actions, news: &news)
     }
@@ -140,6 +146,7 @@ extension MappingClient {
     _ response: NATPMPResponse, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
   ) {
     guard response.result == 0 else { return natPMPRefused(response, now: now, into: &actions, news: &news) }
+    heardUnasked(now: now, news: &news)
     if !epoch.told(natPMP: response.epoch, now: now) {
       routerRestarted(now: now, into: &actions, news: &news)
     }

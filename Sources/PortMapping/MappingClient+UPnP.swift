@@ -25,6 +25,12 @@ extension MappingClient {
       timers.set(.address, at: now + Self.natPMPAddressPeriod)
     case .settled(.upnp):
       if !questions.contains(where: { $0.what == .address }) { ask(.address, .externalAddress, into: &actions) }
+      // Nothing shows that a gateway began anew but that what it held is gone.
+      if let lease = leases.first(where: { $0.state == .held && $0.protocol == .upnp }), let port = lease.externalPort,
+        !questions.contains(where: { $0.what == .verify(lease: lease.id) })
+      {
+        ask(.verify(lease: lease.id), .entry(lease.wish.transport, externalPort: port), into: &actions)
+      }
       timers.set(.address, at: now + Self.addressPeriod)
     case .idle, .probing, .nothing, .settled(.pcp): break
     }
@@ -84,7 +90,12 @@ extension MappingClient {
     case .examine(let lease):
       guard let index = leases.firstIndex(where: { $0.id == lease }), leases[index].state == .removing else { return }
       let port = leases[index].externalPort ?? leases[index].suggested
-      if case .entry(let client, let inside) = result, client == local, inside == leases[index].wish.internalPort {
+      let transport = leases[index].wish.transport
+      // A router has one table for all protocols: what is held by another one now is not deleted with the leftover.
+      let isHeldAnew = leases.contains { $0.isHeld && $0.externalPort == port && $0.wish.transport == transport }
+      if !isHeldAnew, case .entry(let client, let inside) = result, client == local,
+        inside == leases[index].wish.internalPort
+      {
         ask(
           .delete(lease: lease), .delete(leases[index].wish.transport, externalPort: port), into: &actions)
       } else if result != .failed {
@@ -160,15 +171,17 @@ extension MappingClient {
     case .entry(let client, let inside):
       let isOurs = client == local && inside == lease.wish.internalPort
       set(finding, !isOurs, news: &news)
+      leases[index].isVerified = isOurs
       if !isOurs {
         news.append(.leaseChanged(lease.id))
       } else if lease.state == .renewing {
         grant(index, port: port, 0, now: now, into: &actions, news: &news)
       }
     case .refused(UPnPErrorCode.noSuchEntry):
-      if lease.state == .renewing {
-        // A permanent one that a router forgot: it is asked for again.
-        change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
+      if lease.isVerified || lease.state == .renewing {
+        // The router has begun anew: it is asked for everything again.
+        routerRestarted(now: now, into: &actions, news: &news)
+        leases[index].isVerified = false
       } else {
         set(finding, true, news: &news)
         news.append(.leaseChanged(lease.id))

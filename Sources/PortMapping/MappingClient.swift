@@ -180,9 +180,11 @@ public struct MappingClient: Sendable {
       $0.state == .removing && $0.wish.transport == wish.transport && $0.wish.internalPort == wish.internalPort
         && wish.remote == nil
     }) {
-      lease.nonce = leases[index].nonce
-      if let port = leases[index].externalPort, leases[index].protocol != .upnp { lease.suggested = port }
-      if leases[index].protocol != .upnp { leases.remove(at: index) }
+      let old = leases.remove(at: index)
+      timers.cancel(.lease(old.id))
+      lease.nonce = old.nonce
+      lease.suggested = old.externalPort ?? lease.suggested
+      if old.protocol == .upnp { lease.inherited = old.externalPort }
     }
     leases.append(lease)
     advance(now: now, into: &actions, news: &news)
@@ -317,15 +319,15 @@ public struct MappingClient: Sendable {
   ) {
     for one in kept.prefix(Self.mostLeases) {
       guard let transport = MappedTransport(rawValue: one.transport), leases.count < Self.mostLeases else { continue }
-      if one.protocol != .upnp,
-        let index = leases.firstIndex(where: {
-          $0.wish.transport == transport && $0.wish.internalPort == one.internalPort && $0.wish.remote == nil
-            && $0.state != .removing
-        })
-      {
+      let index = leases.firstIndex {
+        $0.wish.transport == transport && $0.wish.internalPort == one.internalPort && $0.wish.remote == nil
+          && $0.state != .removing
+      }
+      if let index {
         if leases[index].state == .wanted {
           leases[index].nonce = one.nonce
           leases[index].suggested = one.externalPort
+          if one.protocol == .upnp { leases[index].inherited = one.externalPort }
         }
         continue
       }
@@ -344,6 +346,7 @@ public struct MappingClient: Sendable {
         switch leases[index].state {
         case .wanted:
           leases[index].protocol = spoken
+          forsake(index, spoken)
           change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
           pending += 1
         // A leftover is removed by its own protocol.
@@ -363,6 +366,19 @@ public struct MappingClient: Sendable {
     for index in leases.indices where leases[index].state != .removing {
       change(index, now: now, into: &actions, news: &news) { lease, _ in lease.moved() }
     }
+  }
+
+  /// What UPnP mapped for a process that was killed is removed where something else is spoken now.
+  private mutating func forsake(_ index: Int, _ spoken: MappingProtocol) {
+    guard let port = leases[index].inherited else { return }
+    leases[index].inherited = nil
+    guard spoken != .upnp, leases.count < Self.mostLeases else { return }
+    let wish = leases[index].wish
+    let kept = KeptLease(
+      protocol: .upnp, router: "", transport: wish.transport, internalPort: wish.internalPort, externalPort: port,
+      nonce: 0)
+    leases.append(PortLease(id: nextLease, leftover: kept, transport: wish.transport))
+    nextLease += 1
   }
 
   // MARK: Leases

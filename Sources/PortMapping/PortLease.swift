@@ -31,6 +31,8 @@ public struct PortLease: Sendable {
   /// The one that asked, or holds, it.
   public internal(set) var `protocol`: MappingProtocol?
   public internal(set) var nonce: UInt128
+  /// The external port that UPnP mapped to this one for a process that was killed.
+  var inherited: UInt16?
   /// The external port that is suggested next.
   public internal(set) var suggested: UInt16
   /// The port that the router gave.
@@ -41,6 +43,8 @@ public struct PortLease: Sendable {
   public private(set) var isPermanent = false
   /// It was asked for without an end, since the router knows no other (UPnP's error 725).
   public private(set) var isAskedForEver = false
+  /// The router's own table showed it since it was given.
+  public internal(set) var isVerified = false
   /// Requests of the present attempt that were sent.
   public private(set) var sent = 0
   /// Ports that were tried and are taken.
@@ -245,6 +249,7 @@ public struct PortLease: Sendable {
     externalPort = nil
     externalAddress = nil
     isPermanent = false
+    isVerified = false
     expiresAt = nil
   }
 }

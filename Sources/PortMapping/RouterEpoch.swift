@@ -7,6 +7,9 @@ public struct RouterEpoch: Sendable, Hashable {
 
   public init() {}
 
+  /// Nothing was told yet.
+  public var isUnknown: Bool { told == nil }
+
   /// The router told its epoch in an answer of PCP. False where it has lost its mappings since it last did
   /// (RFC 6887 §8.5). The first one is always well.
   public mutating func told(pcp epoch: UInt32, now: MonotonicInstant) -> Bool {

@@ -154,6 +154,37 @@ import Testing
     #expect(next.client.leases.count == 1)
   }
 
+  /// The order in which a process starts: what was written down, the router, and only then what is wanted.
+  @Test(arguments: MappingProtocol.allCases)
+  func whatIsWantedAgainBeforeTheRouterAnsweredIsNotRemoved(_ spoken: MappingProtocol) {
+    let (old, _) = office([spoken])
+    var client = MappingClient(random: RandomSource(seed: 4))
+    var next = Office(seed: 4, after: old)
+    swap(&client, &next.client)
+    var actions: [RouterAction] = []
+    next.client.received(.kept(old.kept), now: next.now, into: &actions, news: &next.news)
+    next.client.received(
+      .found(router: Office.gateway, local: Office.local), now: next.now, into: &actions, news: &next.news)
+    let id = next.client.request(wish, now: next.now, into: &actions, news: &next.news) ?? -1
+    next.router = old.router
+    next.perform(actions)
+    next.pass(30)
+    #expect(next.client.endpoint(of: id)?.port == 5060)
+    #expect(next.router.entries.count == 1)
+    #expect(next.client.leases.count == 1)
+  }
+
+  @Test func aLeftoverOfUPnPIsRemovedWhereSomethingBetterIsSpokenNow() {
+    var (old, _) = office([.upnp])
+    old.router.protocols = MappingProtocol.allCases
+    var next = Office(seed: 5, after: old)
+    let id = next.request(wish)
+    next.pass(30)
+    #expect(next.client.endpoint(of: id) != nil)
+    #expect(next.router.entries.count == 1 && next.router.entries[0].protocol != .upnp)
+    #expect(next.client.leases.count == 1)
+  }
+
   @Test func aLeftoverPortThatIsAnothersByNowIsLeftAlone() {
     var office = Office(kept: [
       KeptLease(
@@ -290,6 +321,17 @@ import Testing
       $0.gatewayVersion = 1
     }
     #expect(office.client.endpoint(of: id)?.port == 65_002)
+  }
+
+  @Test func aGatewayThatRebootsIsMissedWithinHalfAMinute() {
+    var (office, id) = office([.upnp])
+    let second = office.request(MappingWish(internalPort: 55_000))
+    office.pass(100)
+    office.router.reboot(now: office.now)
+    office.pass(31)
+    #expect(office.router.entries.count == 2)
+    #expect(office.client.endpoint(of: id) != nil && office.client.endpoint(of: second) != nil)
+    #expect(office.findings == [], "that is no lie")
   }
 
   @Test func anotherExternalAddressIsNoticedByAskingForIt() {

@@ -45,6 +45,10 @@ import Testing
     scene.net.host(scene.link, as: LinkHost.self)?.link.status(now: scene.net.now).uplinks[0].portMapping
   }
 
+  private func shown(_ scene: Scene) -> String? {
+    mapping(scene).map { "\($0.protocol) \($0.externalPort ?? 0) \($0.state)" }
+  }
+
   private func contact(_ scene: Scene) -> String? {
     scene.net.host(scene.link, as: LinkHost.self)?.link.status(now: scene.net.now).trunks[0].contact
   }
@@ -56,7 +60,7 @@ import Testing
   @Test func aNATThatLeavesNoOtherWayIsMapped() {
     let scene = scene()
     run(scene, 20)
-    #expect(mapping(scene) == UplinkStatus.PortMapping(protocol: "pcp", externalPort: 5060, state: "mapped"))
+    #expect(shown(scene) == "pcp 5060 mapped")
     #expect(contact(scene)?.contains("198.51.100.1:5060") == true, "\(contact(scene) ?? "")")
     #expect(scene.runUntilRegistered())
     #expect(codes(scene) == [])
@@ -72,13 +76,13 @@ import Testing
   @Test func whoAsksForMappingsGetsThemWhateverTheNATIs() {
     let scene = scene(incoming: .mapped(.upnp), nat: .portRestrictedCone)
     run(scene, 20)
-    #expect(mapping(scene) == UplinkStatus.PortMapping(protocol: "upnp", externalPort: 5060, state: "mapped"))
+    #expect(shown(scene) == "upnp 5060 mapped")
     let off = self.scene(incoming: .off)
     run(off, 20)
     #expect(mapping(off) == nil)
     let forwarded = self.scene(incoming: .forwarded(5080))
     run(forwarded, 20)
-    #expect(mapping(forwarded) == UplinkStatus.PortMapping(protocol: "forwarded", externalPort: 5080, state: "configured"))
+    #expect(shown(forwarded) == "forwarded 5080 configured")
     #expect(contact(forwarded)?.contains("198.51.100.1:5080") == true)
   }
 

@@ -1,7 +1,8 @@
 """The router is asked for port mappings, by each protocol of miniupnpd: behind a NAT that gives each destination another port,
 with a provider and a far end that send to what they are told, there is no other way in.
 
-The row `announcing` asks for nothing: there the router tells by itself that it has another address.
+The row `announcing` asks for nothing: there the router tells by itself that it has another address. In the row `late` the way to
+the router comes after the start, which only the kernel's news tell (netlink).
 """
 
 import os
@@ -12,12 +13,15 @@ from lab import host, miniupnpd, network, provider
 from lab.lab import Lab
 from lab.trunkline import PORT, Daemon, configuration
 
-ROWS = ("pcp", "nat-pmp", "upnp", "auto", "announcing")
+ROWS = ("pcp", "nat-pmp", "upnp", "auto", "announcing", "late")
 
 
 def run(lab_arguments, long, row):
     if row == "announcing":
         return announcing(lab_arguments, long)
+    if row == "late":
+        with Lab(**lab_arguments, nat="symmetric") as lab:
+            return late(lab)
     with Lab(**lab_arguments, nat="symmetric") as lab:
         return mapped(lab, row)
 
@@ -82,6 +86,14 @@ def mapped(lab, row):
         time.sleep(15)
         host.require(inside(router) == [PORT], "a lease of 12 s was not renewed")
 
+    # A router that began anew: by its announcement, where it makes one, else by the next look.
+    back = router.reboot()
+    host.wait_for("the mapping is there again after a reboot of the router", lambda: PORT in inside(router),
+                  45 if spoken == "upnp" else 3, every=0.02)
+    rebooted = time.monotonic() - back
+    wait_contact(daemon, f"{router.address}:5060")
+    talk(home, far, office)
+
     host.require(daemon.stop() == 0, "it did not end well")
     host.require(inside(router) == [], f"after the end there are still {router.mappings()}")
 
@@ -107,7 +119,7 @@ def mapped(lab, row):
     again.stop()
 
     if row == "upnp":
-        return f"mapped by {spoken}, audio both ways in {audio:.2f} s"
+        return f"mapped by {spoken}, audio both ways in {audio:.2f} s, mapped again {rebooted:.1f} s after a reboot"
     router.take(5060)
     late = Daemon(lab, configured(row))
     other = wait_mapped(late)["externalPort"]
@@ -116,7 +128,7 @@ def mapped(lab, row):
     office = late.phone("10")
     talk(home, far, office)
     late.stop()
-    return f"mapped by {spoken}, audio both ways in {audio:.2f} s; port 5060 taken: {other}"
+    return f"mapped by {spoken}, audio both ways in {audio:.2f} s, mapped again {rebooted:.2f} s after a reboot; port 5060 taken: {other}"
 
 
 def announcing(lab_arguments, long):
@@ -145,3 +157,23 @@ def announcing(lab_arguments, long):
             host.require(took[-1] <= 1.5, f"registered {took[-1]:.2f} s after the line came back, not 1.5 s")
             talk(home, far, office)
     return f"registered after {'/'.join(f'{t:.2f}' for t in sorted(took))} s"
+
+
+def late(lab):
+    router = miniupnpd.Router(lab).start()
+    lab.provider(latching=False)
+    lab.network.run("office", "ip", "route", "del", "default")
+    daemon = Daemon(lab, configured("pcp"))
+    time.sleep(1)
+    host.require(shown(daemon).get("state") == "asking", f"without a router it is {shown(daemon)}")
+    lab.network.run("office", "ip", "route", "add", "default", "via", miniupnpd.INSIDE)
+    began = time.monotonic()
+    host.wait_for("the port is mapped", lambda: inside(router) == [PORT], 3, every=0.01)
+    took = time.monotonic() - began
+    # And an address of this host that is replaced: the mapping is made for the new one.
+    lab.network.run("office", "sh", "-c", "ip addr add 192.168.77.110/24 dev eth0; ip addr del 192.168.77.100/24 dev eth0; "
+                    "ip addr del 192.168.77.110/24 dev eth0; ip addr add 192.168.77.110/24 dev eth0; "
+                    f"ip route replace default via {miniupnpd.INSIDE}")
+    host.wait_for("the port is mapped to the new address",
+                  lambda: ("192.168.77.110", PORT) in router.mappings().values(), 5)
+    return f"mapped {took:.2f} s after the route came"

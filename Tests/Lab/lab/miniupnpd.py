@@ -40,15 +40,27 @@ class Router:
             file.write(TABLE)
         self.net.run("router", "nft", "-f", lab.file("miniupnpd.nft"))
 
+    def reboot(self):
+        """Everything that it mapped is forgotten, and it begins anew. Returns when it is up again."""
+        self.process.stop()
+        for chain in ("miniupnpd", "prerouting_miniupnpd", "postrouting_miniupnpd"):
+            self.net.run("router", "nft", "flush", "chain", "inet", "filter", chain)
+        if os.path.exists(self.lab.file("leases")):
+            os.remove(self.lab.file("leases"))
+        self.net.forget_mappings()
+        self.start(**self.options)
+        return time.monotonic()
+
     def start(self, pcp=True, upnp=True, longest=86400):
         """`pcp` stands for NAT-PMP too: miniupnpd has one switch for both. `longest`: no lease by them is longer, in seconds."""
+        self.options = {"pcp": pcp, "upnp": upnp, "longest": longest}
         with open(self.lab.file("miniupnpd.conf"), "w") as file:
             file.write(f"ext_ifname=wan0\nlistening_ip=lan\nenable_natpmp={yes(pcp)}\nenable_upnp={yes(upnp)}\n"
                        f"secure_mode=yes\nmin_lifetime=2\nmax_lifetime={longest}\nipv6_disable=yes\n"
                        f"lease_file={self.lab.file('leases')}\nuuid=00000000-0000-0000-0000-000000000001\n"
                        "allow 1024-65535 192.168.77.0/24 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n")
         self.process = self.net.start("router", self.program, "-d", "-f", self.lab.file("miniupnpd.conf"), "-P",
-                                      self.lab.file("miniupnpd.pid"), log=self.lab.file("miniupnpd.log"))
+                                      self.lab.file("miniupnpd.pid"), log=self.lab.file(f"miniupnpd-{time.time():.0f}.log"))
         host.wait_for("miniupnpd listens", lambda: "HTTP listening" in self.process.output() and (
             not pcp or "NAT-PMP" in self.process.output()), 5)
         return self
