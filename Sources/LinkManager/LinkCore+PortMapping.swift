@@ -25,8 +25,12 @@ struct UplinkRouter: Sendable {
   /// What was last advertised because of it.
   var endpoint: Endpoint?
 
+  /// Whether the port leads to us is being tried.
+  var proof: PortProof?
+
   var nextDeadline: MonotonicInstant? {
-    released.isEmpty ? client.nextDeadline : MonotonicInstant(nanoseconds: 0)
+    released.isEmpty
+      ? [client.nextDeadline, proof?.deadline].compactMap { $0 }.min() : MonotonicInstant(nanoseconds: 0)
   }
 }
 
@@ -71,7 +75,14 @@ extension LinkCore {
         withRouter(index, now: now, into: &actions) { $0.release(lease, now: now, into: &$1, news: &$2) }
       }
       withRouter(index, now: now, into: &actions) { $0.timerFired(now: now, into: &$1, news: &$2) }
+      proofDue(index, now: now, into: &actions)
     }
+  }
+
+  /// A packet from outside that was sent to the mapped SIP port came, or did not.
+  mutating func portProven(_ uplink: Int, reached: Bool, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let lease = uplinks[uplink].router?.sipLease else { return }
+    withRouter(uplink, now: now, into: &actions) { $0.proven(lease, reached: reached, news: &$2) }
   }
 
   mutating func stopRouters(now: MonotonicInstant, into actions: inout [LinkAction]) {
@@ -251,6 +262,7 @@ extension LinkCore {
     let endpoint = mappedEndpoint(of: router.socket)
     if endpoint != router.endpoint {
       uplinks[uplink].router?.endpoint = endpoint
+      if let endpoint { beginProof(uplink, endpoint, now: now) }
       let name = uplinks[uplink].configuration.name
       if let endpoint, let spoken = router.client.protocolInUse {
         let sentence = "the router maps port \(endpoint.port) to us (\(spoken.rawValue))"

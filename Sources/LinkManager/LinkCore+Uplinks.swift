@@ -22,6 +22,8 @@ extension LinkCore {
       if isOurs {
         counters.keepalives.count(uplinks[uplink].configuration.name, "answered")
         uplinkHeard(uplink, now: now, into: &actions)
+      } else if proofReceived(message, from: source, socket, uplink: uplink, now: now, into: &actions) {
+        uplinkHeard(uplink, now: now, into: &actions)
       } else if !providerMappingReceived(message, from: source, socket, now: now, into: &actions) {
         discard("unexpectedSTUN")
       }

@@ -509,7 +509,8 @@ extension RouterFinding {
   func discredits(port: UInt16) -> Bool {
     switch self {
     case .privateAddress, .otherAddress: true
-    case .mapsNothing(_, let other): other == port
+    // The table of UPnP shows each port; who lies by another protocol about one lies about all.
+    case .mapsNothing(let spoken, let other): spoken != .upnp || other == port
     case .speaksNothing, .refuses, .stranger: false
     }
   }

@@ -3,6 +3,7 @@ import LinkScenario
 import NetworkSimulator
 import NetworkTypes
 import PortMapping
+import STUN
 import Testing
 
 /// The link behind a NAT whose mapping depends on the destination, and a router that can be asked for port mappings.
@@ -152,6 +153,30 @@ import Testing
     #expect(contact(scene)?.contains(":5060") == false)
   }
 
+  @Test(arguments: [MappingProtocol.pcp, .natPMP])
+  func aRouterThatSaysYesAndMapsNothingIsFoundOutByAServerThatAnswersToThePort(_ spoken: MappingProtocol) {
+    for lies in [true, false] {
+      let server = endpoint("203.0.113.77:3478")
+      let scene = Scene {
+        $0.nat = .symmetric
+        $0.link = { $0.uplinks[0].stunServers = [HostPort(host: "203.0.113.77")] }
+      }
+      _ = scene.net.addNode(
+        "behaviour", on: .internet, addresses: [server.address, address("203.0.113.78")],
+        host: BehaviourServer(server, other: endpoint("203.0.113.78:3479")))
+      var router = MappingRouter(externalAddress: Self.outside, now: scene.net.now)
+      router.lies = lies
+      router.protocols = [spoken]
+      scene.net.withHost(scene.link, as: LinkHost.self) { link, _, _ in
+        link.routerPlace = RouterPlace(router, at: Self.router, local: Self.local)
+      }
+      run(scene, 40)
+      #expect(codes(scene) == (lies ? ["mappingLeadsNowhere"] : []))
+      #expect(shown(scene) == "\(spoken.rawValue) 5060 \(lies ? "useless" : "mapped")")
+      #expect(contact(scene)?.contains(":5060") == !lies)
+    }
+  }
+
   @Test func aCallHasItsMediaPortsMappedAndGivenBack() {
     let scene = scene()
     run(scene, 20)
@@ -165,5 +190,38 @@ import Testing
     run(scene, 3)
     let after = scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router.entries.map(\.internalPort) ?? []
     #expect(after == [65_002])
+  }
+}
+
+/// A STUN server of RFC 5780 on two addresses that answers to the port it is told.
+private struct BehaviourServer: SimulatedHost {
+  let first: Endpoint
+  let other: Endpoint
+
+  init(_ first: Endpoint, other: Endpoint) {
+    self.first = first
+    self.other = other
+  }
+
+  mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
+    for (socket, place) in places.enumerated() { actions.append(.openSocket(socket, local: place)) }
+  }
+
+  private var places: [Endpoint] {
+    [
+      first, Endpoint(first.address, port: other.port), Endpoint(other.address, port: first.port), other,
+    ]
+  }
+
+  mutating func datagramReceived(
+    _ bytes: [UInt8], from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    var answer: [UInt8] = []
+    let opposite = places[3 - socket]
+    let reply = BindingResponder(software: nil).reply(
+      to: bytes.span, from: source, local: places[socket], other: opposite, into: &answer)
+    guard let reply else { return }
+    let from = socket ^ (reply.change.changeIP ? 2 : 0) ^ (reply.change.changePort ? 1 : 0)
+    actions.append(.send(answer, socket: from, to: reply.destination))
   }
 }
