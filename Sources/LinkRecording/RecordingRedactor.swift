@@ -118,7 +118,10 @@ public struct RecordingRedactor: Sendable {
         ServiceRecord(
           priority: record.priority, weight: record.weight, port: record.port, target: messages.plain(record.target))
       }
-      return .serviceResolved(messages.plain(name), told)
+      // The names of service and transport (RFC 2782) are nobody's.
+      let labels = name.split(separator: ".").prefix { $0.hasPrefix("_") }
+      let service = labels.map { $0 + "." }.joined()
+      return .serviceResolved(service + messages.plain(String(name.dropFirst(service.count))), told)
     case .hostChanged(let interfaces):
       return .hostChanged(
         interfaces.map {

@@ -1,57 +1,5 @@
 public import NetworkTypes
 
-/// What the client asks of the shell.
-public enum RouterAction: Sendable, Hashable {
-  /// Look up the router by which this uplink reaches the internet, and our address towards it; answered by `found`. Whoever
-  /// does so also listens to 224.0.0.1:5350 there (RFC 6886 §3.2.1, RFC 6887 §14.1).
-  case findRouter
-  /// To the router's port 5351.
-  case send([UInt8], to: Endpoint)
-  /// Answered by `answered` with the same number.
-  case ask(UInt64, UPnPRequest)
-  /// Write these down, in place of what was written before, so that the next process finds them.
-  case keep([KeptLease])
-}
-
-/// What the shell tells the client.
-public enum RouterEvent: Sendable, Hashable, Codable {
-  /// The router, and our own address towards it; both `nil` where there is no way to the internet.
-  case found(router: IPAddress?, local: IPAddress?)
-  /// A datagram from port 5351 of anybody, sent to us or to the group.
-  case received([UInt8], from: Endpoint)
-  case answered(UInt64, UPnPResult)
-  /// What an earlier process wrote down.
-  case kept([KeptLease])
-}
-
-/// What the client finds out.
-public enum MappingNews: Sendable, Hashable {
-  /// The lease with this number is at another external endpoint, or at none.
-  case leaseChanged(Int)
-  /// The public address may have changed, by what the router said of itself: look at once.
-  case addressSuspected
-  /// Something is wrong with the router; said once for each time that it begins.
-  case finding(RouterFinding)
-  /// Every lease is given back.
-  case stopped
-}
-
-/// What is wrong with a router that was asked for mappings.
-public enum RouterFinding: Sendable, Hashable {
-  /// Neither PCP nor NAT-PMP nor UPnP.
-  case speaksNothing
-  /// It refuses; the code is that of the protocol.
-  case refuses(MappingProtocol, code: Int)
-  /// Its own external address is private or shared: another NAT stands behind it.
-  case privateAddress(IPAddress)
-  /// It tells another address than the one that the world sees.
-  case otherAddress(told: IPAddress, seen: IPAddress)
-  /// It said that the port is mapped, and it is not.
-  case mapsNothing(MappingProtocol, port: UInt16)
-  /// It does not take our address for ours (PCP's ADDRESS_MISMATCH): a NAT stands between us and it.
-  case stranger
-}
-
 /// Everything that is asked of one router: which protocol it speaks, the leases, its epoch, its external address.
 ///
 /// It is told what happened and answers with ``RouterAction`` and ``MappingNews``. Without a lease it asks for nothing, and
@@ -95,7 +43,7 @@ public struct MappingClient: Sendable {
   /// The router's external address, as it says.
   public internal(set) var externalAddress: IPAddress?
   /// The public address, as the world sees it.
-  public private(set) var seenAddress: IPAddress?
+  public internal(set) var seenAddress: IPAddress?
   var stage = Stage.idle
   /// Protocols that refused for good; they are tried again when the router is another one, or began anew.
   var refusedProtocols: [MappingProtocol] = []
@@ -109,10 +57,10 @@ public struct MappingClient: Sendable {
   var probingSince = MonotonicInstant(nanoseconds: 0)
   var natPMPAnswered = false
   /// The findings that hold now.
-  public private(set) var findings: [RouterFinding] = []
+  public internal(set) var findings: [RouterFinding] = []
   private var lastKept: [KeptLease] = []
   private var nextLease = 1
-  private var hintedAt: MonotonicInstant?
+  var hintedAt: MonotonicInstant?
   private(set) var isStopping = false
 
   /// What a lease is asked for, in seconds.
@@ -237,7 +185,7 @@ public struct MappingClient: Sendable {
   }
 
   /// The two addresses change one after the other; only what stays is a finding.
-  private mutating func judgeLater(now: MonotonicInstant) { timers.set(.judge, at: now + Self.judgeDelay) }
+  mutating func judgeLater(now: MonotonicInstant) { timers.set(.judge, at: now + Self.judgeDelay) }
 
   private static let judgeDelay = Duration.seconds(5)
 
@@ -448,70 +396,5 @@ public struct MappingClient: Sendable {
       actions.append(.keep([]))
     }
     news.append(.stopped)
-  }
-
-  // MARK: Findings
-
-  mutating func set(_ finding: RouterFinding, _ holds: Bool, news: inout [MappingNews]) {
-    let position = findings.firstIndex(of: finding)
-    if holds, position == nil {
-      findings.append(finding)
-      if findings.count > 32 { findings.removeFirst() }
-      news.append(.finding(finding))
-    } else if !holds, let position {
-      findings.remove(at: position)
-    }
-  }
-
-  /// The router told its external address, by whatever protocol.
-  mutating func addressTold(_ address: IPAddress, now: MonotonicInstant, news: inout [MappingNews]) {
-    guard !address.isUnspecified, address != externalAddress else { return }
-    let before = externalAddress
-    externalAddress = address
-    if before != nil { suspect(now: now, news: &news) }
-    // Without another view of it, only a private one says something by itself.
-    if seenAddress == nil { judgeAddress(news: &news) } else { judgeLater(now: now) }
-    for lease in leases where lease.isHeld { news.append(.leaseChanged(lease.id)) }
-  }
-
-  private mutating func judgeAddress(news: inout [MappingNews]) {
-    let before = findings
-    for finding in findings {
-      switch finding {
-      case .privateAddress, .otherAddress: set(finding, false, news: &news)
-      default: break
-      }
-    }
-    guard let told = externalAddress else { return }
-    var found: RouterFinding?
-    // An office in an office, and the lab, may have private addresses on both sides of everything.
-    if !told.isPublic, seenAddress?.isPublic ?? true {
-      found = .privateAddress(told)
-    } else if let seen = seenAddress, seen != told, seen.isV4 == told.isV4 {
-      found = .otherAddress(told: told, seen: seen)
-    }
-    guard let found else { return }
-    // What was said stays said.
-    if before.contains(found) { findings.append(found) } else { set(found, true, news: &news) }
-    for lease in leases where lease.isHeld { news.append(.leaseChanged(lease.id)) }
-  }
-
-  /// Something that the router said puts the public address in doubt; a shower of it counts once.
-  mutating func suspect(now: MonotonicInstant, news: inout [MappingNews]) {
-    if let hintedAt, now - hintedAt < .milliseconds(250) { return }
-    hintedAt = now
-    news.append(.addressSuspected)
-  }
-}
-
-extension RouterFinding {
-  /// Whether a port that the router maps is of no use, as long as this holds.
-  func discredits(port: UInt16) -> Bool {
-    switch self {
-    case .privateAddress, .otherAddress: true
-    // The table of UPnP shows each port; who lies by another protocol about one lies about all.
-    case .mapsNothing(let spoken, let other): spoken != .upnp || other == port
-    case .speaksNothing, .refuses, .stranger: false
-    }
   }
 }
