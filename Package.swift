@@ -40,7 +40,7 @@ let pure: [Target] =
   + floor("RTP", ["NetworkTypes"], tests: [])
   + floor("FirewallRules", ["NetworkTypes"], tests: [], testFiles: ["Golden"])
   + floor("PortMapping", ["NetworkTypes"], tests: ["NetworkSimulator"])
-  + floor("NATDiscovery", ["NetworkTypes", "STUN"], tests: ["NetworkSimulator"])
+  + floor("NATDiscovery", ["NetworkTypes", "STUN", "PortMapping"], tests: ["NetworkSimulator"])
   + floor("SIPTransaction", ["NetworkTypes", "SIPSyntax", crypto], tests: [])
   + floor("MediaRelay", ["NetworkTypes", "STUN", "RTP"], tests: [])
   + floor("SIPDialog", ["NetworkTypes", "SIPSyntax", "SIPTransaction"], tests: [])
@@ -120,7 +120,8 @@ let programs: [Target] = [
     dependencies: [
       "STUN", "STUNServer", "FirewallRules",
       "NetworkTypes", "CallControl", "EmbeddedProvider", "LinkManager", "LinkRecording", "LinkScenario",
-      "NetworkSimulator", "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "ControlAPI",
+      "NetworkSimulator", "NATDiscovery", "DatagramSockets", "NIOTransport", "NameResolver", "RouterControl",
+      "ControlAPI",
       "TrunklineDaemon",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "Subprocess", package: "swift-subprocess"),

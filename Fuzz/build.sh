@@ -57,8 +57,9 @@ for target in ${*:-STUN STUNClient Discovery Uplink SIP SDP RTP PortMapping}; do
     [ "$target" = STUN ] || extra=Targets/Script.swift
     case $target in
     Discovery)
-      module NATDiscovery $sources/NATDiscovery NetworkTypes STUN
-      fuzzer Discovery NetworkTypes Crypto STUN NATDiscovery
+      module PortMapping $sources/PortMapping NetworkTypes
+      module NATDiscovery $sources/NATDiscovery NetworkTypes STUN PortMapping
+      fuzzer Discovery NetworkTypes Crypto STUN PortMapping NATDiscovery
       ;;
     Uplink)
       # One machine of LinkManager, which needs nothing else of it.

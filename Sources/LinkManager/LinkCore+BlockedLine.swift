@@ -29,7 +29,7 @@ extension LinkCore {
   mutating func judgeBlocked(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     let nat = uplinks[uplink].nat
     if nat.isDiscovering { return timers.set(.blocked(uplink: uplink), at: now + .seconds(1)) }
-    let ports = sockets.filter { $0.side == .uplink(uplink) && $0.stun?.currentServer != nil }
+    let ports = sockets.filter { $0.side == .uplink(uplink) && $0.isInUse && $0.stun?.currentServer != nil }
     guard nat.findings?.natType == .blocked, ports.isEmpty, !isHeard(uplink, now: now) else {
       if uplinks[uplink].lastError?.code == "stunServersSilent" {
         tellOfSilentServers(uplink, now: now, into: &actions)

@@ -18,8 +18,9 @@ struct PortComparison: Sendable, Equatable {
 
 /// Some routers keep, after a change of address, the rows that our own packets keep alive: what leaves by them has an
 /// address that is gone. Such a port gets no answer while a fresh one does. Then the spare port takes its place, with all
-/// trunks and calls, and the dead one keeps silent until the router has forgotten it. The fresh port is another one every
-/// two seconds, since one that asked during the outage may have a dead row itself.
+/// trunks and calls, and the dead one keeps silent until the router has forgotten it. Where the spare port was used of late and
+/// may be as dead, any other port does. The fresh port that asks is another one every two seconds, since one that asked during
+/// the outage may have a dead row itself.
 extension LinkCore {
   /// How long a port has to be without answers before a fresh one is asked.
   private static let patience = Duration.seconds(2)
@@ -28,11 +29,15 @@ extension LinkCore {
   /// How long a fresh port has to be the only one that is answered.
   private static let headStart = Duration.seconds(1)
   private static let pace = Duration.milliseconds(500)
+  /// How often fresh ports ask providers.
+  private static let questionPace = Duration.seconds(6)
   /// After a change, so long, a provider's silence may be the router's.
   private static let troubleLasts = Duration.seconds(180)
   /// How long rows live in routers that were not measured: RFC 4787 §4.3 asks for 2 minutes, Linux takes 3 for some flows.
   private static let assumedLifetime = Duration.seconds(190)
   private static let longestRest = Duration.seconds(3600)
+  /// A verdict says so once for each time that it begins.
+  private static let toldAgain = Duration.seconds(60)
 
   /// Behind the sockets that are opened at the start, those that are opened in need.
   mutating func addSparePorts() {
@@ -40,16 +45,14 @@ extension LinkCore {
       guard case .uplink(let uplink) = sockets[index].side, let port = uplinks[uplink].configuration.sparePort,
         port != sockets[index].configured.port
       else { continue }
-      var spare = idleSocket(beside: index, port: port)
-      spare.isSpare = true
-      spare.partner = sockets[index].id
-      sockets[index].partner = spare.id
-      sockets.append(spare)
+      sockets[index].first = sockets[index].id
+      sockets.append(idleSocket(beside: index, port: port))
+      // Two, so that one can stand in for the other.
+      for _ in 0..<2 { sockets.append(idleSocket(beside: index, port: 0)) }
       var prober = idleSocket(beside: index, port: 0)
+      prober.isSpare = false
       prober.isProber = true
       sockets.append(prober)
-      sockets[index].prober = prober.id
-      sockets[spare.id.rawValue].prober = prober.id
     }
   }
 
@@ -59,8 +62,32 @@ extension LinkCore {
     var socket = SocketState(
       id: LinkSocket(sockets.count), side: sockets[index].side,
       configured: Endpoint(sockets[index].configured.address, port: port), stun: stun)
+    socket.first = sockets[index].id
+    socket.isSpare = true
+    socket.isEphemeral = port == 0
     socket.isInUse = false
     return socket
+  }
+
+  private func prober(of index: Int) -> Int? {
+    let first = sockets[index].first
+    return first == nil ? nil : sockets.firstIndex { $0.isProber && $0.first == first }
+  }
+
+  /// The one of a port and those that stand in for it that is used.
+  private func used(with index: Int) -> Int? {
+    let first = sockets[index].first
+    return first == nil ? nil : sockets.firstIndex { $0.isInUse && $0.first == first }
+  }
+
+  /// Who takes the place of a dead port: the spare port where the router cannot know it any more, else any other.
+  private func successor(of index: Int, now: MonotonicInstant) -> Int? {
+    guard let first = sockets[index].first, case .uplink(let uplink) = sockets[index].side else { return nil }
+    return sockets.indices.first { other in
+      let candidate = sockets[other]
+      guard other != index, candidate.isSpare, candidate.first == first else { return false }
+      return candidate.isEphemeral || candidate.restsSince.map { now - $0 >= restTime(uplink) } ?? true
+    }
   }
 
   mutating func socketFailed(
@@ -69,20 +96,18 @@ extension LinkCore {
     guard sockets.indices.contains(socket.rawValue) else { return }
     let index = socket.rawValue
     actions.append(.log(.warning, "spare port \(sockets[index].configured.port): \(reason.escapedForLog())"))
-    guard sockets[index].isSpare, sockets[index].isInUse, let first = sockets[index].partner?.rawValue else { return }
-    // There is no way but the first port; whoever has the other keeps it, most likely.
-    sockets[index].isInUse = false
-    sockets[first].isInUse = true
-    sockets[first].partner = nil
-    timers.cancel(.portAgain(socket: first))
-    wake(first, patiently: false, now: now, into: &actions)
+    guard sockets[index].isSpare, sockets[index].isInUse else { return }
+    // Whoever has it keeps it, most likely: from now on it counts as one that is not clean.
+    sockets[index].restsSince = now
+    guard let other = successor(of: index, now: now) else { return }
+    changePlaces(from: index, to: other, now: now, into: &actions)
   }
 
   // MARK: Comparing
 
   /// A port is without answers.
   mutating func watchDeadState(_ index: Int, now: MonotonicInstant) {
-    guard sockets[index].isInUse, sockets[index].partner != nil, !timers.isSet(.deadState(socket: index)) else {
+    guard sockets[index].isInUse, sockets[index].first != nil, !timers.isSet(.deadState(socket: index)) else {
       return
     }
     timers.set(.deadState(socket: index), at: now + Self.patience)
@@ -108,26 +133,25 @@ extension LinkCore {
   }
 
   mutating func compareDue(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard sockets[index].isInUse, let partner = sockets[index].partner, let prober = sockets[index].prober, !isStopping
-    else { return }
+    guard sockets[index].isInUse, let prober = prober(of: index), !isStopping else { return }
     let isLost = sockets[index].stun?.lostSince != nil
     let unheard = unheardTrunks(index, now: now)
     guard isLost || !unheard.isEmpty else { return endComparison(index, into: &actions) }
     if let answered = sockets[index].comparison?.answeredAt {
       if now - answered >= Self.headStart {
-        return takeOver(from: index, to: partner.rawValue, isLost: isLost, now: now, into: &actions)
+        return takeOver(from: index, isLost: isLost, now: now, into: &actions)
       }
     } else if sockets[index].comparison.map({ now - $0.openedAt >= Self.freshness }) ?? true {
       sockets[index].comparison = PortComparison(openedAt: now)
-      closeProber(prober.rawValue, into: &actions)
-      actions.append(.openSocket(prober, sockets[prober.rawValue].configured))
-    } else if !isLost {
-      askProviders(unheard, from: prober, into: &actions)
+      closeResting(prober, into: &actions)
+      actions.append(.openSocket(sockets[prober].id, sockets[prober].configured))
+    } else {
+      askProviders(of: index, from: prober, now: now, into: &actions)
     }
     timers.set(.deadState(socket: index), at: now + Self.pace)
   }
 
-  private mutating func closeProber(_ index: Int, into actions: inout [LinkAction]) {
+  private mutating func closeResting(_ index: Int, into actions: inout [LinkAction]) {
     sockets[index].stun?.rest()
     guard sockets[index].local != nil else { return }
     sockets[index].local = nil
@@ -148,16 +172,40 @@ extension LinkCore {
     perform(steps, on: index, now: now, into: &actions)
   }
 
-  /// Any answer tells that the provider hears the fresh port; OPTIONS disturbs nothing.
-  private mutating func askProviders(_ unheard: [Int], from prober: LinkSocket, into actions: inout [LinkAction]) {
-    guard sockets[prober.rawValue].local != nil else { return }
-    for trunk in unheard {
-      guard let path = route(ofTrunk: trunk) else { continue }
-      let request = optionsRequest(
-        trunk, SIPPath(socket: prober.rawValue, remote: path.remote), branch: "z9hG4bK" + random.hexDigits(24))
-      counters.requests.count("OPTIONS", "out")
-      actions.append(.send(request, prober, to: path.remote))
+  /// Providers that do not answer the used port are asked by the fresh one; any answer tells that it is heard.
+  private mutating func askProviders(
+    of index: Int, from prober: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard sockets[prober].local != nil,
+      sockets[index].providersAskedAt.map({ now - $0 >= Self.questionPace }) ?? true
+    else { return }
+    sockets[index].providersAskedAt = now
+    for trunk in trunks.indices where trunks[trunk].socket == sockets[index].id && trunks[trunk].configuration.enabled {
+      guard !trunks[trunk].isRemoved, let remote = route(ofTrunk: trunk)?.remote else { continue }
+      let request = question(trunk, SIPPath(socket: prober, remote: remote))
+      counters.requests.count(trunks[trunk].configuration.register ? "REGISTER" : "OPTIONS", "out")
+      actions.append(.send(request, sockets[prober].id, to: remote))
     }
+  }
+
+  /// REGISTER without a contact asks what is registered and changes nothing (RFC 3261 §10.2.3): a registrar answers it, be it
+  /// by a challenge, where it may be deaf to OPTIONS.
+  private mutating func question(_ index: Int, _ path: SIPPath) -> [UInt8] {
+    let branch = "z9hG4bK" + random.hexDigits(24)
+    let trunk = trunks[index].configuration
+    guard trunk.register else { return optionsRequest(index, path, branch: branch) }
+    var request = SIPMessage(
+      method: .register,
+      requestURI: SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port))
+    request.set(.via, "SIP/2.0/UDP \(sentBy(path));branch=\(branch);rport")
+    request.set(.maxForwards, "70")
+    request.set(.from, "<sip:\(trunk.username)@\(trunk.domain)>;tag=\(random.hexDigits(16))")
+    request.set(.to, "<sip:\(trunk.username)@\(trunk.domain)>")
+    request.set(.callID, random.hexDigits(32))
+    request.set(.cSeq, "1 REGISTER")
+    request.set(.userAgent, Self.product)
+    addRoute(ofTrunk: index, to: &request)
+    return request.serialized()
   }
 
   /// What the STUN side of a port that is not used does or finds.
@@ -177,9 +225,8 @@ extension LinkCore {
 
   /// A fresh port was answered.
   mutating func freshPortHeard(_ index: Int, isProvider: Bool, now: MonotonicInstant) {
-    let id = sockets[index].id
-    guard sockets[index].isProber, let used = sockets.firstIndex(where: { $0.prober == id && $0.isInUse }),
-      sockets[used].comparison != nil, sockets[used].comparison?.answeredAt == nil
+    guard sockets[index].isProber, let used = used(with: index), sockets[used].comparison != nil,
+      sockets[used].comparison?.answeredAt == nil
     else { return }
     // A STUN server's answer tells something only where servers do not answer the used port.
     guard isProvider || sockets[used].stun?.lostSince != nil else { return }
@@ -191,32 +238,36 @@ extension LinkCore {
     timers.cancel(.deadState(socket: index))
     guard sockets[index].comparison != nil else { return }
     sockets[index].comparison = nil
-    if let prober = sockets[index].prober { closeProber(prober.rawValue, into: &actions) }
+    if let prober = prober(of: index) { closeResting(prober, into: &actions) }
   }
 
   // MARK: Changing places
 
   private mutating func takeOver(
-    from old: Int, to new: Int, isLost: Bool, now: MonotonicInstant, into actions: inout [LinkAction]
+    from old: Int, isLost: Bool, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    guard case .uplink(let uplink) = sockets[old].side else { return }
+    guard case .uplink(let uplink) = sockets[old].side, let new = successor(of: old, now: now) else { return }
     let name = uplinks[uplink].configuration.name
-    let ports = (old: sockets[old].configured.port, new: sockets[new].configured.port)
+    let port = sockets[old].local?.port ?? sockets[old].configured.port
+    let other = sockets[new].isEphemeral ? "another port" : "port \(sockets[new].configured.port)"
     let sentence =
-      "The router of uplink \(name) holds dead state for port \(ports.old); SIP goes by port \(ports.new) meanwhile, and "
-      + "audio by fresh ports."
+      "The router of uplink \(name) holds dead state for port \(port); SIP goes by \(other) meanwhile, and audio by "
+      + "fresh ports."
     actions.append(.log(.warning, sentence))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(name)", code: "deadNATState", sentence: sentence,
-          evidence: isLost
-            ? "port \(ports.old) got no answer from any STUN server, a fresh port did"
-            : "port \(ports.old) got no answer from the provider, a fresh port did",
-          nextStep: "Nothing: port \(ports.old) keeps silent until the router has forgotten it. If it happens at each "
-            + "change of address, look for newer firmware of the router.")))
+    if uplinks[uplink].deadStateToldAt.map({ now - $0 >= Self.toldAgain }) ?? true {
+      actions.append(
+        .verdict(
+          Verdict(
+            at: wallTime(now).description, subject: "uplink \(name)", code: "deadNATState", sentence: sentence,
+            evidence: isLost
+              ? "port \(port) got no answer from any STUN server, a fresh port did"
+              : "port \(port) got no answer from the provider, a fresh port did",
+            nextStep: "Nothing: port \(port) keeps silent until the router has forgotten it. If it happens at each "
+              + "change of address, look for newer firmware of the router.")))
+    }
+    uplinks[uplink].deadStateToldAt = now
     changePlaces(from: old, to: new, now: now, into: &actions)
-    timers.set(.portAgain(socket: old), at: now + restTime(uplink))
+    if let first = sockets[new].first?.rawValue { timers.set(.portAgain(socket: first), at: now + restTime(uplink)) }
   }
 
   private func restTime(_ uplink: Int) -> Duration {
@@ -234,7 +285,9 @@ extension LinkCore {
     guard case .uplink(let uplink) = sockets[old].side else { return }
     endComparison(old, into: &actions)
     sockets[old].isInUse = false
+    sockets[old].restsSince = now
     sockets[old].stun?.rest()
+    if sockets[old].isEphemeral { closeResting(old, into: &actions) }
     timers.cancel(.portAgain(socket: new))
     sockets[new].isInUse = true
     uplinks[uplink].backAt = now
@@ -252,7 +305,7 @@ extension LinkCore {
   /// A port that rested long enough for the router to have forgotten it: where it is the first one and no call is up, it is
   /// tried, and takes its place again if it is answered.
   mutating func portAgainDue(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard !sockets[index].isInUse, !sockets[index].isSpare, let used = sockets[index].partner?.rawValue,
+    guard !sockets[index].isInUse, !sockets[index].isSpare, let used = used(with: index),
       case .uplink(let uplink) = sockets[index].side
     else { return }
     if sockets[index].stun?.mapping != nil, sockets[index].stun?.isResting == false,

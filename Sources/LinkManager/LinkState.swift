@@ -22,15 +22,20 @@ struct SocketState: Sendable {
   var local: Endpoint?
   /// The STUN side, on uplinks.
   var stun: UplinkPort?
-  /// The other one of an uplink's port and its spare port.
-  var partner: LinkSocket?
-  /// The port that is used only while the router holds dead state for the first.
+  /// The port that this one stands in for, or that has others to stand in for it: its own number then.
+  var first: LinkSocket?
+  /// It is used only while the router holds dead state for the first.
   var isSpare = false
-  /// Whether SIP leaves by it, as far as a pair has one that is used and one that rests.
+  /// It has another port each time that it is opened.
+  var isEphemeral = false
+  /// Whether SIP leaves by it: one of those with the same `first`.
   var isInUse = true
-  /// Asks from a fresh port each time, for the pair.
-  var prober: LinkSocket?
+  /// Since when nothing leaves it, where it was used before.
+  var restsSince: MonotonicInstant?
+  /// It only asks whether a fresh port is answered.
   var isProber = false
+  /// When fresh ports asked the providers that this one does not reach.
+  var providersAskedAt: MonotonicInstant?
   /// The look at whether the router holds dead state for this port.
   var comparison: PortComparison?
 }
@@ -57,6 +62,8 @@ struct UplinkState: Sendable {
   var diary = CutDiary()
   /// About now.
   var isCutExpected = false
+  /// When a port's dead state was told last.
+  var deadStateToldAt: MonotonicInstant?
   /// `nil` where no router is listened to.
   var router: UplinkRouter?
 }

@@ -211,6 +211,9 @@ package struct UplinkPort: Sendable {
     serverSince = now
     current = 0
     request(now: now, random: &random, into: &actions)
+    // A port that has little time asks them all.
+    guard patiently else { return }
+    for server in servers.dropFirst().prefix(3) { send(to: server, now: now, random: &random, into: &actions) }
   }
 
   /// A STUN answer came in on this port. It counts from the server that was asked and with the ID that was sent, once.

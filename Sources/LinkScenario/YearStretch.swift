@@ -46,10 +46,24 @@ package final class YearStretch {
   package private(set) var failures: [Failure] = []
   /// What happened, a line each, for people.
   package private(set) var account: [String] = []
+  /// When each of these was told, seconds since the beginning.
+  private var toldAt: [Double] = []
   package private(set) var night = 0
   private var random: RandomSource
   private var addresses = ["198.51.100.1"]
   private static let maximumFailures = 50
+
+  /// The same, with what the link logged at its place.
+  package var accountWithLog: [String] {
+    let logs = scene.net.host(scene.link, as: LinkHost.self)?.logs ?? []
+    var lines = toldAt.indices.map { (toldAt[$0], account[$0]) }
+    for log in logs {
+      let seconds = (log.at - scene.net.beginning).inSeconds
+      lines.append((seconds, "    \(Self.time(Int(seconds))) \(log.sentence)"))
+    }
+    // Stable: what happened at the same moment stays in its order.
+    return lines.enumerated().sorted { ($0.element.0, $0.offset) < ($1.element.0, $1.offset) }.map(\.element.1)
+  }
 
   package init(seed: UInt64, plan: Plan = Plan(), keepsTrace: Bool = false) {
     let office = YearOffice(seed: seed)
@@ -97,9 +111,11 @@ package final class YearStretch {
   }
 
   private func tell(_ sentence: String) {
-    let at = Int(scene.elapsed)
-    account.append("\(at / 3600):\(Self.two(at / 60 % 60)):\(Self.two(at % 60)) \(sentence)")
+    toldAt.append(scene.elapsed)
+    account.append("\(Self.time(Int(scene.elapsed))) \(sentence)")
   }
+
+  private static func time(_ at: Int) -> String { "\(at / 3600):\(two(at / 60 % 60)):\(two(at % 60))" }
 
   private static func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
 

@@ -14,8 +14,13 @@ public struct DiscoverySettings: Sendable, Hashable {
   /// Whether the lifetime of a binding is measured too, which takes as long as the binding lives.
   public var measuresLifetime: Bool
 
-  public init(servers: [Endpoint], local: Endpoint, measuresLifetime: Bool = false) {
+  /// The router on this machine's own network, which is asked for its outside address by NAT-PMP (RFC 6886 §3.2); `nil` asks
+  /// nobody.
+  public var router: IPAddress?
+
+  public init(servers: [Endpoint], local: Endpoint, measuresLifetime: Bool = false, router: IPAddress? = nil) {
     self.servers = servers
+    self.router = router
     self.local = local
     self.measuresLifetime = measuresLifetime
   }

@@ -1,4 +1,5 @@
 public import NetworkTypes
+import PortMapping
 import STUN
 
 /// Finds out what stands between this machine and the internet: RFC 3489 §10.1, RFC 5780 §4.
@@ -29,7 +30,8 @@ public struct DiscoveryCore: Sendable {
     static let hairpin = [2, 3]
     static let prediction = 4
     static let samples = 5...9
-    static let all = 0...9
+    static let router = 10
+    static let all = 0...10
   }
 
   /// A server that answers nothing is asked so often; the last moment is when it is given up.
@@ -37,6 +39,8 @@ public struct DiscoveryCore: Sendable {
   /// What may never be answered is asked four times, so that loss is not taken for a firewall.
   private static let quick: [Duration] = [.milliseconds(250), .milliseconds(750), .milliseconds(1250), .seconds(2)]
   private static let hopLimit = 4
+  /// RFC 6886 §3.
+  private static let routerPort: UInt16 = 5351
   /// Longer than a packet of an Ethernet, so that it is cut, both ways.
   private static let paddingCount = 1600
 
@@ -86,8 +90,9 @@ public struct DiscoveryCore: Sendable {
     phase = .asking(settlesAt: nil)
     guard !servers.isEmpty else { return finish(into: &actions) }
     actions.append(.progress("asking \(servers.count == 1 ? "\(servers[0])" : "\(servers.count) servers")"))
-    pendingSockets = Port.all.count
-    for number in Port.all {
+    let numbers = Port.all.filter { $0 != Port.router || settings.router != nil }
+    pendingSockets = numbers.count
+    for number in numbers {
       let port = number == Port.examined ? settings.local.port : 0
       actions.append(.openSocket(number, local: Endpoint(settings.local.address, port: port)))
     }
@@ -105,6 +110,7 @@ public struct DiscoveryCore: Sendable {
       return endLifetimeIfDone(now: now, into: &actions)
     }
     pendingSockets -= 1
+    if socket == Port.router { return askRouter(into: &actions) }
     guard socket == Port.examined, case .asking = phase else { return }
     seen.local = locals[socket] ?? local
     for (index, server) in servers.enumerated() {
@@ -128,6 +134,7 @@ public struct DiscoveryCore: Sendable {
     _ bytes: Span<UInt8>, from source: Endpoint, on socket: Int, now: MonotonicInstant,
     into actions: inout [DiscoveryAction]
   ) {
+    if socket == Port.router { return routerAnswered(bytes, from: source) }
     guard let message = try? STUNMessage(decoding: bytes) else { return }
     if case .ageing = phase {
       lifetime?.received(message, from: source, on: socket, now: now, random: &random, into: &actions)
@@ -164,6 +171,23 @@ public struct DiscoveryCore: Sendable {
     seen.hops = []
     seen.hopProblem = reason
     goOn(now: now, into: &actions)
+  }
+
+  // MARK: The router's own word
+
+  /// Asked once: it is near, and where it does not answer nothing is concluded from that.
+  private func askRouter(into actions: inout [DiscoveryAction]) {
+    guard let router = settings.router else { return }
+    let request = NATPMPRequest.externalAddress.encoded()
+    actions.append(.send(request, socket: Port.router, to: Endpoint(router, port: Self.routerPort)))
+  }
+
+  private mutating func routerAnswered(_ bytes: Span<UInt8>, from source: Endpoint) {
+    guard let router = settings.router, source == Endpoint(router, port: Self.routerPort),
+      let response = try? NATPMPResponse(decoding: bytes), case .externalAddress(let address) = response.content,
+      response.resultCode == .success
+    else { return }
+    seen.routerAddress = address
   }
 
   // MARK: Requests

@@ -39,6 +39,8 @@ struct Observations: Sendable {
   /// The routers on the way, nearest first; `nil` for one that did not answer.
   var hops: [IPAddress?]?
   var hopProblem: String?
+  /// The outside address that the router on this network says it has.
+  var routerAddress: IPAddress?
   var lifetime: Lifetime?
 
   func mapped(_ name: ProbeName) -> Endpoint? {
@@ -270,6 +272,15 @@ extension NATReport {
       || hops.contains(where: { $0?.isSharedAddressSpace == true })
     {
       carrierGradeNAT = .yes
+    }
+    // The router's own word: what it has outside is not what the world sees, or is nobody's address in the world.
+    if let own = seen.routerAddress, let mapped {
+      if own.isSharedAddressSpace { carrierGradeNAT = .yes }
+      if own != mapped, !own.isPublic || own.isSharedAddressSpace { doubleNAT = .yes }
+      if own == mapped {
+        if carrierGradeNAT != .yes { carrierGradeNAT = .no }
+        doubleNAT = .no
+      }
     }
     if hops.dropFirst().contains(where: { $0.map { $0.isPrivate || $0.isSharedAddressSpace } == true }) {
       doubleNAT = .yes

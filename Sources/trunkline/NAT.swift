@@ -5,6 +5,7 @@ import LinkManager
 import NATDiscovery
 import NIOTransport
 import NetworkTypes
+import RouterControl
 import STUN
 import TrunklineDaemon
 
@@ -100,7 +101,9 @@ struct NAT: AsyncParsableCommand {
     let others = targets.filter { !datagrams.contains($0) }
     var found = NATReport(localAddress: local)
     if !datagrams.isEmpty {
-      let settings = DiscoverySettings(servers: datagrams.map(\.endpoint), local: local, measuresLifetime: lifetime)
+      let settings = DiscoverySettings(
+        servers: datagrams.map(\.endpoint), local: local, measuresLifetime: lifetime,
+        router: DefaultRouter.find(boundTo: local.address)?.address)
       found = try await Self.discover(settings)
       if found.server != nil { return found }
     }

@@ -79,7 +79,7 @@ struct Replay: ParsableCommand {
     plan.callsPerDay = callsPerDay
     let stretch = YearStretch(seed: seed, plan: plan)
     stretch.run()
-    for line in stretch.account { Console.print(line) }
+    for line in all ? stretch.accountWithLog : stretch.account { Console.print(line) }
     let digest = String(stretch.digest, radix: 16)
     Console.print("\nSeed \(seed): \(stretch.night) nights, \(stretch.calls) calls, trace \(digest).")
     guard !stretch.failures.isEmpty else {

@@ -92,7 +92,7 @@ import TrunklineDaemon
       uplinks: [{name: dsl, bind: 192.168.77.100:65002, incoming: {forwarded: 5070}}]
       trunks: [{name: t, registrar: 198.51.100.1, username: u, password: p}]
       """, surroundings())
-    #expect(own.forwards.map(\.publicPort) == [5070])
+    #expect(own.forwards.map(\.publicPort) == [5070, 65003])
     #expect(own.forwards[0].local == IPAddress("192.168.77.100"))
     #expect(!own.forwards[0].reason.contains("incoming"))
   }
@@ -123,7 +123,7 @@ import TrunklineDaemon
 
   @Test func familiesFollowTheSockets() throws {
     let yaml = """
-      uplinks: [{name: dsl, bind: ["0.0.0.0:65002", "[::]:65002"], stunServers: [stun.sipgate.net]}]
+      uplinks: [{name: dsl, bind: ["0.0.0.0:65002", "[::]:65002"], sparePort: 65002, stunServers: [stun.sipgate.net]}]
       lan: {bind: ["0.0.0.0:5060", "[::]:5060"]}
       trunks: [{name: t, registrar: fax.example, username: u, password: p}]
       phones: [{extension: 10, password: a}]
@@ -146,9 +146,9 @@ import TrunklineDaemon
     let plan = try plan(
       """
       uplinks:
-        - {name: dsl, bind: 192.168.77.100:65002, stunServers: [198.51.100.1]}
-        - {name: LTE.1, bind: 192.168.78.100:65004, stunServers: [198.51.100.2], publicAddress: 203.0.113.9}
-        - {name: LTE-1, bind: 192.168.79.100:65006, stunServers: []}
+        - {name: dsl, bind: 192.168.77.100:65002, sparePort: 65002, stunServers: [198.51.100.1]}
+        - {name: LTE.1, bind: 192.168.78.100:65004, sparePort: 65004, stunServers: [198.51.100.2], publicAddress: 203.0.113.9}
+        - {name: LTE-1, bind: 192.168.79.100:65006, sparePort: 65006, stunServers: []}
       trunks:
         - {name: a, uplinks: [dsl], registrar: 198.51.100.3, username: u, password: p}
         - {name: b, registrar: "198.51.100.4:5080", username: u, password: p}

@@ -1,6 +1,7 @@
 import NATDiscovery
 import NetworkSimulator
 import NetworkTypes
+import PortMapping
 import STUN
 import Testing
 
@@ -130,6 +131,24 @@ struct TwoAddressServer: SimulatedHost {
   }
 }
 
+/// A router that tells its outside address by NAT-PMP.
+struct RouterWord: SimulatedHost {
+  let address: IPAddress
+
+  init(_ address: IPAddress) { self.address = address }
+
+  mutating func start(now: MonotonicInstant, into actions: inout [HostAction]) {
+    actions.append(.openSocket(0, local: endpoint("192.168.1.1:5351")))
+  }
+
+  mutating func datagramReceived(
+    _ bytes: [UInt8], from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [HostAction]
+  ) {
+    let answer = NATPMPResponse(epoch: 100, .externalAddress(address))
+    actions.append(.send(answer.encoded(), socket: 0, to: source))
+  }
+}
+
 func address(_ text: String) -> IPAddress { IPAddress(text) ?? .anyV4 }
 func endpoint(_ text: String) -> Endpoint { Endpoint(text) ?? Endpoint(.anyV4, port: 0) }
 
@@ -146,7 +165,7 @@ struct DiscoveryWorld {
   init(
     _ behavior: NATBehavior, servers: [Endpoint] = [twoAddresses], kind: TwoAddressServer.Kind = .behavior,
     hops: [IPAddress?]? = [address("192.168.1.1"), address("203.0.113.254")], measuresLifetime: Bool = false,
-    line: LinkQuality = .dsl, seed: UInt64 = 1
+    line: LinkQuality = .dsl, routerAddress: IPAddress? = nil, seed: UInt64 = 1
   ) throws {
     var net = SimulatedNetwork(seed: seed)
     let office = net.addSubnet("office", [try #require(IPNetwork("192.168.1.0/24"))])
@@ -159,8 +178,13 @@ struct DiscoveryWorld {
     for (name, single) in [("three", Self.single), ("four", Self.anotherSingle)] {
       _ = net.addNode(name, on: .internet, addresses: [single.address], host: STUNServerHost([single]))
     }
-    let settings = DiscoverySettings(
+    var settings = DiscoverySettings(
       servers: servers, local: endpoint("192.168.1.2:5000"), measuresLifetime: measuresLifetime)
+    if let routerAddress {
+      settings.router = address("192.168.1.1")
+      _ = net.addNode(
+        "the router's own ports", on: office, addresses: [address("192.168.1.1")], host: RouterWord(routerAddress))
+    }
     node = net.addNode(
       "office", on: office, addresses: [address("192.168.1.2")],
       host: DiscoveryHost(core: DiscoveryCore(settings: settings, random: RandomSource(seed: seed)), hops: hops))

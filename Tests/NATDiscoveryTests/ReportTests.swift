@@ -130,4 +130,15 @@ import Testing
     let from = choice == 4 ? endpoint("198.51.100.2:3479") : destination
     core.datagramReceived(answer.span, from: from, on: choice == 5 ? socket + 1 : socket, now: now, into: &actions)
   }
+
+  /// Where no router on the way says who it is, the one next to us may still say what it has outside.
+  @Test(arguments: [
+    ("203.0.113.1", NATFinding.no, NATFinding.no), ("100.64.7.7", .yes, .yes), ("192.168.178.20", .yes, .notChecked),
+  ])
+  func theRoutersOwnWordCounts(told: String, doubleNAT: NATFinding, carrier: NATFinding) throws {
+    var world = try DiscoveryWorld(.portRestrictedCone, hops: [nil, nil], routerAddress: address(told))
+    let (report, _) = try world.discover()
+    #expect(report.doubleNAT == doubleNAT)
+    #expect(report.carrierGradeNAT == carrier)
+  }
 }

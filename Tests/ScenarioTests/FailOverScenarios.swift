@@ -102,7 +102,7 @@ import Testing
       world.run(3)
     }
     let moves = world.logs.count { $0.contains("has its trunks back") }
-    #expect((1...3).contains(moves), "\(moves)")
+    #expect((1...3).contains(moves), "\(world.logs)")
     world.run(60)
     #expect(world.trunk?.uplink == "dsl")
   }

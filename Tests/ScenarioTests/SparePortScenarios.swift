@@ -64,6 +64,29 @@ import Testing
     #expect(world.verdicts.count { $0.code == "deadNATState" } == 1)
   }
 
+  /// The line changes again before the router has forgotten anything.
+  @Test func changesThatFollowEachOtherFindAPortEachTime() throws {
+    let world = Self.stale()
+    #expect(world.runUntilRegistered())
+    world.run(1)
+    _ = try #require(world.dial(Scene.farNumber))
+    _ = try #require(world.callFromOutside())
+    world.run(5)
+    for number in 0..<4 {
+      RepairScenarios.cut(world, seconds: 5, address: "198.51.100.\(60 + number)")
+      world.run(14)
+      #expect(world.trunk?.state == .registered)
+      #expect(world.contacts.last?.contains("@198.51.100.\(60 + number):") == true, "\(world.contacts)")
+      #expect(world.status.calls.count { $0.state == "answered" } == 2)
+      #expect(world.net.host(world.provider, as: ProviderHost.self)?.silentPorts.isEmpty == true, "change \(number)")
+    }
+    for call in world.net.host(world.provider, as: ProviderHost.self)?.agent.callIDs ?? [] { world.hangUpOutside(call) }
+    world.run(45)
+    #expect(world.leftovers == [])
+    world.run(600)
+    #expect(world.contacts == ["sip:1000@198.51.100.63:65002"])
+  }
+
   @Test func anOrdinaryOutageLeavesTheSparePortAlone() {
     let world = Scene { $0.link = { $0.uplinks[0].sparePort = 65003 } }
     #expect(world.runUntilRegistered())

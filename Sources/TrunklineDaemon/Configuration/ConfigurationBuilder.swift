@@ -47,7 +47,9 @@ struct ConfigurationBuilder {
         name: name, bind: bind.compactMap(\.value.endpoint),
         stunServers: section.list("stunServers").compactMap(\.value.host))
       uplink.keepalive = section.duration("keepalive") ?? uplink.keepalive
-      uplink.sparePort = section.integer("sparePort").map(UInt16.init(clamping:))
+      // One that is the port itself is none.
+      let spare = section.integer("sparePort").map(UInt16.init(clamping:))
+      uplink.sparePort = uplink.bind.contains { $0.port == spare } ? nil : spare
       if case .address(let address) = section.value("publicAddress") { uplink.publicAddress = address }
       let forwarded = section.section("incoming")
       uplink.incoming = incoming(section.text("incoming"), forwarded?.integer("forwarded"))

@@ -37,7 +37,7 @@ enum ConfigurationTable {
       "STUN and SIP towards the providers leave from this one UDP port; one address for each family."),
     .init(
       "sparePort", .value(.integer(ports)), standard: "65003",
-      "Used only while the router holds dead state for the first port."),
+      "Used only while the router holds dead state for the first port; that one's own number for none."),
     .init(
       "stunServers", .list(.stunServer), standard: "[stun.sipgate.net:10000, stun.t-online.de]",
       "Servers that tell us our public address, the first one preferred. Without a port: what DNS names for the domain (SRV), "

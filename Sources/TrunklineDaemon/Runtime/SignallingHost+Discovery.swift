@@ -2,6 +2,7 @@ import DatagramSockets
 import LinkManager
 import NATDiscovery
 import NetworkTypes
+import RouterControl
 
 /// Finds out for the link which NAT stands in the way, on sockets and a thread of its own.
 extension SignallingHost {
@@ -12,6 +13,7 @@ extension SignallingHost {
       else { return natDiscovered(nil, uplink) }
       settings.local.address = address
     }
+    settings.router = DefaultRouter.find(boundTo: settings.local.address)?.address
     Task { [self, settings] in
       let report = try? await DiscoveryRunner.run(settings) { _ in }
       loop.post { [self] in natDiscovered(report.map { NATFindings($0) }, uplink) }

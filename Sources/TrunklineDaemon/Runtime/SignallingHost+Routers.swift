@@ -39,7 +39,12 @@ extension SignallingHost {
   func makeRouters() -> RouterDesks {
     RouterDesks(
       make: { [self] uplink in makeDesk(uplink) },
-      hostChanged: { [self] in loop.post { [self] in routers?.hostChanged() } })
+      hostChanged: { [self] in
+        loop.post { [self] in
+          routers?.hostChanged()
+          networkChanged(Daemon.interfaces())
+        }
+      })
   }
 
   private func makeDesk(_ uplink: Int) -> RouterDesk? {

@@ -183,6 +183,12 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     apply(.reconfigured(wanted))
   }
 
+  /// The kernel says that addresses, routes or cables of this machine have changed.
+  func networkChanged(_ interfaces: [InterfaceAddress]) {
+    if !interfaces.isEmpty { configuration.lan.interfaces = interfaces }
+    apply(.hostChanged(interfaces))
+  }
+
   /// Tells the link what this machine's addresses and its clock are now, where they are not what it takes them for.
   func systemChecked(interfaces: [InterfaceAddress]) {
     if !interfaces.isEmpty, interfaces != configuration.lan.interfaces {

@@ -80,11 +80,7 @@ ROWS = {
 # A tenth of a second is measured without other cases beside it, which would be what is measured.
 EXCLUSIVE = [name for name, row in ROWS.items() if row.audio <= 0.1]
 # What the product does not do yet, and why: skipped, unless named on the command line.
-PENDING = {
-    **dict.fromkeys(("stale-idle", "stale-latching", "stale-strict"),
-                    "state that a router keeps alive because we keep sending is not recognised yet"),
-    **dict.fromkeys(("failover-latching", "failover-strict"), "trunks and calls do not move to another uplink yet"),
-}
+PENDING = {}
 
 
 def run(lab_arguments, long, name):

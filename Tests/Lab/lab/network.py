@@ -102,6 +102,8 @@ class Network:
                      f"{{ type nat hook postrouting priority srcnat; }}; add rule ip carrier out oifname up0 masquerade {ports}")
         if second:
             self._add_second()
+        # What the system chooses is no media port, so that cases can tell them apart.
+        self.run("office", "sysctl", "-qw", "net.ipv4.ip_local_port_range=33000 54000")
         self.prefix_6 = None
         if ipv6:
             self._add_ipv6()
