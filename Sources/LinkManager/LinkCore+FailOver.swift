@@ -14,6 +14,7 @@ extension LinkCore {
   private static let failBackTime = Duration.seconds(1)
   private static let longestFailBack = Duration.seconds(60)
   private static let restlessTime = Duration.seconds(600)
+  private static let hostPause = Duration.seconds(1)
 
   /// The names of a trunk's uplinks in the order in which they are to be tried now: those that are lost come last.
   func uplinkOrder(ofTrunk index: Int) -> [String] {
@@ -72,11 +73,17 @@ extension LinkCore {
     timers.cancel(.failOver(uplink: uplink))
     guard uplinks[uplink].isDown else { return }
     let factor = 1 << min(uplinks[uplink].failOvers, 6)
-    timers.set(.failBack(uplink: uplink), at: now + min(Self.failBackTime * factor, Self.longestFailBack))
+    uplinks[uplink].failBackAt = now + min(Self.failBackTime * factor, Self.longestFailBack)
+    timers.set(.failBack(uplink: uplink), at: now + Self.failBackTime)
   }
 
   mutating func failBackDue(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard uplinks[uplink].isDown, !isLost(uplink), !isStopping else { return }
+    if let moment = uplinks[uplink].failBackAt, now < moment {
+      // What was well a second ago need not be: it is asked meanwhile, and silence ends this.
+      changeAnnounced(uplink, now: now, into: &actions)
+      return timers.set(.failBack(uplink: uplink), at: now + Self.failBackTime)
+    }
     uplinks[uplink].isDown = false
     actions.append(
       .log(.notice, "uplink \(uplinks[uplink].configuration.name) is well again and has its trunks back"))
@@ -143,7 +150,19 @@ extension LinkCore {
     _ interfaces: [InterfaceAddress], now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     if !interfaces.isEmpty { configuration.lan.interfaces = interfaces }
-    for uplink in uplinks.indices { changeAnnounced(uplink, now: now, into: &actions) }
+    for uplink in uplinks.indices {
+      // Hosts on which networks come and go all the time ask once a second.
+      guard let last = uplinks[uplink].hostChangedAt, now - last < Self.hostPause else {
+        hostChangeDue(uplink, now: now, into: &actions)
+        continue
+      }
+      timers.set(.hostChange(uplink: uplink), at: last + Self.hostPause)
+    }
+  }
+
+  mutating func hostChangeDue(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    uplinks[uplink].hostChangedAt = now
+    changeAnnounced(uplink, now: now, into: &actions)
   }
 
   mutating func changeAnnounced(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {

@@ -95,7 +95,9 @@ extension LinkCore {
   ) {
     guard sockets.indices.contains(socket.rawValue) else { return }
     let index = socket.rawValue
-    actions.append(.log(.warning, "spare port \(sockets[index].configured.port): \(reason.escapedForLog())"))
+    // One that the system chooses is tried again every two seconds.
+    let level: LinkLogLevel = sockets[index].isEphemeral ? .debug : .warning
+    actions.append(.log(level, "spare port \(sockets[index].configured.port): \(reason.escapedForLog())"))
     guard sockets[index].isSpare, sockets[index].isInUse else { return }
     // Whoever has it keeps it, most likely: from now on it counts as one that is not clean.
     sockets[index].restsSince = now

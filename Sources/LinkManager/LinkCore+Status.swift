@@ -33,7 +33,7 @@ extension LinkCore {
       case .stage, .media, .repair, .audio: true
       case .deafPorts: true
       case .resolve, .service, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .stopping,
-        .deadState, .portAgain, .failOver, .failBack, .expectedCut:
+        .deadState, .portAgain, .failOver, .failBack, .hostChange, .expectedCut:
         false
       }
     }

@@ -209,6 +209,7 @@ public struct LinkCore: Sendable {
     case .portAgain(let socket): portAgainDue(socket, now: now, into: &actions)
     case .failOver(let uplink): failOverDue(uplink, now: now, into: &actions)
     case .failBack(let uplink): failBackDue(uplink, now: now, into: &actions)
+    case .hostChange(let uplink): hostChangeDue(uplink, now: now, into: &actions)
     case .expectedCut(let uplink): expectedCutDue(uplink, now: now, into: &actions)
     case .deafPorts(let leg): deafPortsDue(leg, now: now, into: &actions)
     case .audio(let call): judgeAudio(of: call, now: now, into: &actions)

@@ -58,6 +58,10 @@ struct UplinkState: Sendable {
   /// How often that happened of late, for how long the line has to be well before the trunks come back.
   var failOvers = 0
   var failedOverAt: MonotonicInstant?
+  /// When the trunks come back, if it stays well until then.
+  var failBackAt: MonotonicInstant?
+  /// When this host's network changed last, and the servers were asked because of it.
+  var hostChangedAt: MonotonicInstant?
   /// When its line is usually cut.
   var diary = CutDiary()
   /// About now.
@@ -264,6 +268,8 @@ enum LinkTimer: Hashable, Sendable {
   /// An uplink has been lost for so long that its trunks take another one; or has been well for so long that they come back.
   case failOver(uplink: Int)
   case failBack(uplink: Int)
+  /// The host's network changed again shortly after it had.
+  case hostChange(uplink: Int)
   /// A cut is expected, or is not any more.
   case expectedCut(uplink: Int)
   /// Media ports that did not learn their mapping.

@@ -90,6 +90,23 @@ import Testing
     #expect(world.secondsHeard.phone > 2)
   }
 
+  @Test func newsOfTheHostsNetworkAreLookedIntoOnceASecond() {
+    let world = Scene()
+    #expect(world.runUntilRegistered())
+    world.run(3)
+    let start = world.elapsed
+    for _ in 0..<50 {
+      world.apply(.hostChanged([InterfaceAddress(address("192.168.1.2"), prefixLength: 24)]))
+      world.run(0.1)
+    }
+    #expect((5...7).contains(world.sent(.stun, after: start, port: 65002).count))
+    // The last of them is not forgotten.
+    world.net.apply(.addressChanged(world.router, address(RepairScenarios.second)))
+    world.apply(.hostChanged([]))
+    world.run(1.5)
+    #expect(world.contacts.contains { $0.contains(RepairScenarios.second) })
+  }
+
   @Test func aLineThatComesAndGoesIsGivenMoreTimeEachTime() {
     let office = Office()
     let world = office.world
