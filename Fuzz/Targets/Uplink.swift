@@ -30,7 +30,8 @@ func examine(_ bytes: [UInt8]) {
       case .mapped(let seen, let before):
         require(isHonest && told.contains(seen), "An address is believed only of those that were asked.")
         require(before != seen && port.mapping == seen, "A change is one.")
-      case .serversSilent, .serversBack, .lineReturned: break
+      case .disagreed(let found): require(found.sees.address != found.otherSees.address, "They disagree.")
+      case .serversSilent, .serversBack, .lineLost, .lineReturned: break
       }
     }
   }
@@ -40,7 +41,7 @@ func examine(_ bytes: [UInt8]) {
     var actions: [UplinkPort.Action] = []
     let before = port.mapping
     var isHonest = false
-    switch choice % 10 {
+    switch choice % 11 {
     case 0:
       let list = Array(servers.prefix(script.below(4)))
       port.serversChanged(list, now: now, random: &random, into: &actions)
@@ -56,17 +57,19 @@ func examine(_ bytes: [UInt8]) {
         now = max(now, deadline)
         actions = []
         port.timerFired(now: now, random: &random, into: &actions)
-        take(actions, isHonest: false)
+        // A second answer may have been waited for.
+        take(actions, isHonest: true)
       }
       now = end
       actions = []
-      if hasServers { require(now - lastSent <= keepalive, "The port is never silent for long.") }
+      isHonest = true
+      if hasServers, !port.isResting { require(now - lastSent <= keepalive, "The port is never silent for long.") }
     case 4, 5:
       guard !open.isEmpty else { continue }
       let question = open.remove(at: script.below(open.count))
       let seen = Endpoint(.v4(0xcb00_7101 + UInt32(script.below(3))), port: 65_002)
       told.append(seen)
-      if told.count > 8 { told.removeFirst() }
+      if told.count > 64 { told.removeFirst() }
       isHonest = true
       _ = port.answerReceived(
         STUNMessage(messageClass: .success, transactionID: question.id, attributes: [.xorMappedAddress(seen)]),
@@ -86,6 +89,14 @@ func examine(_ bytes: [UInt8]) {
     case 7:
       port.suspected(now: now, random: &random, into: &actions)
       if script.below(2) == 0 { port.lineProven(now: now, into: &actions) }
+    case 9:
+      if port.isResting {
+        port.wake(patiently: script.below(2) == 0, now: now, random: &random, into: &actions)
+        lastSent = now
+      } else {
+        port.rest()
+      }
+      isHonest = true
     case 8:
       port.otherPacketSent(now: now)
       lastSent = now
@@ -98,6 +109,7 @@ func examine(_ bytes: [UInt8]) {
     take(actions, isHonest: isHonest)
     require(isHonest || port.mapping == before, "Nobody else moves the mapping.")
     require(port.mapping != forgedAddress, "A forged address is not believed.")
-    require(!hasServers || port.nextDeadline != nil, "Whoever asks has a deadline.")
+    require(!port.isResting || port.nextDeadline == nil, "Whoever rests waits for nothing.")
+    require(!hasServers || port.isResting || port.nextDeadline != nil, "Whoever asks has a deadline.")
   }
 }
