@@ -8,6 +8,20 @@ import Testing
   /// What may not happen on any night.
   static let forbidden: [YearStretch.Failure.Kind] = [.invariant, .fault, .unregistered, .leftover]
 
+  /// A thousand calls a day, as in a busy office. All nights of the year at that rate are a quarter of an hour of a processor:
+  /// `trunkline replay --seed N --calls-per-day 1000`.
+  @Test(arguments: [12] as [UInt64]) func busyNights(seed: UInt64) {
+    var plan = YearStretch.Plan()
+    plan.nights = 2
+    plan.callsPerDay = 1000
+    let stretch = YearStretch(seed: seed, plan: plan)
+    stretch.run()
+    for failure in stretch.failures {
+      Issue.record("\(failure). Again by: trunkline replay --seed \(seed) --nights 2 --calls-per-day 1000")
+    }
+    #expect(stretch.calls >= 2000)
+  }
+
   @Test(arguments: seeds) func nights(seed: UInt64) {
     let stretch = YearStretch(seed: seed)
     stretch.run()
