@@ -40,7 +40,7 @@ struct UserAgent: Sendable {
   /// Media ports in use, and transactions that are not over: zero some time after the last call. OPTIONS that come again
   /// and again are not counted.
   var portsInUse: Int { ledger.inUse }
-  var transactionCount: Int { layer.clientCount + layer.serverCount - layer.optionsCount }
+  var transactionCount: Int { layer.clientCount + layer.serverCount - layer.recurringCount }
 
   // MARK: Inputs
 

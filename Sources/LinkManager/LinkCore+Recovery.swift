@@ -7,6 +7,9 @@ import SIPTransaction
 
 /// How long it took until everything was well again: the line's return, the trunks' registrations, the calls' audio.
 extension LinkCore {
+  /// Somewhat less than what is repeated for 32 s, since the line was gone before that was noticed.
+  private static let longOutage = Duration.seconds(28)
+
   /// The line of an uplink was gone and is back, be it with another address or the same.
   mutating func lineReturned(
     _ uplink: Int, lost: MonotonicInstant, at back: MonotonicInstant, now: MonotonicInstant,
@@ -21,6 +24,7 @@ extension LinkCore {
       trunks[index].registration?.lineReturned(now: now, random: &random, into: &steps)
       perform(steps, trunk: index, now: now, into: &actions)
     }
+    if back - lost >= Self.longOutage { repairAfterLongOutage(uplink, now: now, into: &actions) }
     for id in legs(ofUplink: uplink) where leg(id)?.repair != nil {
       advanceRepair(id, now: now, into: &actions)
     }

@@ -14,9 +14,16 @@ import SIPTransaction
 /// the ports' new mappings. What waits for that is in ``CallRepair``; when its turn has come is decided here.
 extension LinkCore {
   /// The public address of an uplink is another one, and its trunks have begun to register it.
-  mutating func repairCalls(ofUplink uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+  ///
+  /// - Parameter isSameAddress: only the port is another one: the router lost what it knew.
+  mutating func repairCalls(
+    ofUplink uplink: Int, isSameAddress: Bool = false, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
     recoveryBegins(uplink, now: now)
-    for id in legs(ofUplink: uplink) { beginRepair(id, now: now, into: &actions) }
+    for id in legs(ofUplink: uplink) {
+      // Of an address that stayed the same nobody can say whether the far side saw it before or after.
+      beginRepair(id, isCertain: isSameAddress, now: now, into: &actions)
+    }
     updateRecovery(uplink, now: now, into: &actions)
   }
 
@@ -28,7 +35,10 @@ extension LinkCore {
     }.map(\.id)
   }
 
-  mutating func beginRepair(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
+  /// - Parameter isCertain: answers to what was sent before are lost, wherever the far side saw it come from.
+  mutating func beginRepair(
+    _ id: LegID, isCertain: Bool = false, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
     probePorts(of: id, now: now, into: &actions)
     guard let leg = leg(id) else { return }
     withLeg(id) { $0.answerRenewedAt = nil }
@@ -41,13 +51,29 @@ extension LinkCore {
     } else if let transaction = leg.clientTransaction, transactions.isPending(transaction), !leg.isCancelled {
       // One that was seen from the new address is answered to it; its Contact is put right after the answer.
       let own = advertised(LinkSocket(leg.path.socket), towards: leg.path.remote.address)
-      if leg.seenFrom?.address == own.address { return startRepair(id, now: now) }
+      if !isCertain, leg.seenFrom.map({ isOurs($0, own, leg) }) ?? false { return startRepair(id, now: now) }
       withdrawInvite(id, transaction, now: now, into: &actions)
       startRepair(id, now: now)
     } else if leg.isRedialing {
       startRepair(id, now: now)
     }
     advanceRepair(id, now: now, into: &actions)
+  }
+
+  /// Whether the far side answers to where we are now. Where each destination has a port of its own only the address tells.
+  private func isOurs(_ seen: Endpoint, _ own: Endpoint, _ leg: Leg) -> Bool {
+    seen == own
+      || seen.address == own.address && strategy(of: LinkSocket(leg.path.socket))?.contact == .flow
+  }
+
+  /// The line was gone for longer than anything is repeated (64·T1, RFC 3261 §17): what either side sent meanwhile is lost, be
+  /// our address the same. Each call asks the provider whether it is still there.
+  mutating func repairAfterLongOutage(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for id in legs(ofUplink: uplink) {
+      guard let leg = leg(id) else { continue }
+      let isCalling = !leg.isConfirmed && leg.clientTransaction != nil && !leg.isRedialing
+      if leg.repair == nil || isCalling { beginRepair(id, isCertain: true, now: now, into: &actions) }
+    }
   }
 
   mutating func startRepair(_ id: LegID, now: MonotonicInstant) {

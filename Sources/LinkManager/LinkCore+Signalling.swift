@@ -164,6 +164,7 @@ extension LinkCore {
       guard isFinal else { return }
       clientOwners.removeValue(forKey: id)
       guard trunks.indices.contains(trunk) else { return }
+      trunks[trunk].unansweredSince = nil
       var steps: [RegistrationAction] = []
       let isMoving = !movingLegs(ofTrunk: trunk).isEmpty
       trunks[trunk].registration?.keepsOldContacts = isMoving

@@ -130,7 +130,7 @@ extension LinkCore {
     else { return [] }
     return trunks.indices.filter { trunk in
       trunks[trunk].socket == sockets[index].id && !trunks[trunk].isRemoved
-        && trunks[trunk].registeringSince.map { now - $0 >= Self.patience } ?? false
+        && trunks[trunk].unansweredSince.map { now - $0 >= Self.patience } ?? false
     }
   }
 
@@ -139,6 +139,11 @@ extension LinkCore {
     let isLost = sockets[index].stun?.lostSince != nil
     let unheard = unheardTrunks(index, now: now)
     guard isLost || !unheard.isEmpty else { return endComparison(index, into: &actions) }
+    if let comparison = sockets[index].comparison, let heard = sockets[index].heardAt, heard >= comparison.openedAt {
+      // Only the STUN servers are silent on it.
+      endComparison(index, into: &actions)
+      return timers.set(.deadState(socket: index), at: now + Self.questionPace)
+    }
     if let answered = sockets[index].comparison?.answeredAt {
       if now - answered >= Self.headStart {
         return takeOver(from: index, isLost: isLost, now: now, into: &actions)
@@ -184,9 +189,12 @@ extension LinkCore {
     sockets[index].providersAskedAt = now
     for trunk in trunks.indices where trunks[trunk].socket == sockets[index].id && trunks[trunk].configuration.enabled {
       guard !trunks[trunk].isRemoved, let remote = route(ofTrunk: trunk)?.remote else { continue }
-      let request = question(trunk, SIPPath(socket: prober, remote: remote))
-      counters.requests.count(trunks[trunk].configuration.register ? "REGISTER" : "OPTIONS", "out")
-      actions.append(.send(request, sockets[prober].id, to: remote))
+      // The used port asks the same: that nobody answers it shows only where it said something.
+      for socket in [index, prober] {
+        let request = question(trunk, SIPPath(socket: socket, remote: remote))
+        counters.requests.count(trunks[trunk].configuration.register ? "REGISTER" : "OPTIONS", "out")
+        actions.append(.send(request, sockets[socket].id, to: remote))
+      }
     }
   }
 

@@ -121,6 +121,7 @@ extension LinkCore {
         guard let path = route(ofTrunk: index) else { continue }
         addRoute(ofTrunk: index, to: &request)
         trunks[index].registeringSince = trunks[index].registeringSince ?? now
+        trunks[index].unansweredSince = trunks[index].unansweredSince ?? now
         // A REGISTER that is still unanswered is superseded.
         if let old = trunks[index].registerTransaction {
           transactions.forget(old)

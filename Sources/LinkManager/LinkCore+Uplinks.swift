@@ -39,6 +39,7 @@ extension LinkCore {
       perform(stunActions, on: socket.rawValue, now: now, into: &actions)
       uplinkHeard(uplink, now: now, into: &actions)
       targetHeard(source, socket, now: now, into: &actions)
+      sockets[socket.rawValue].heardAt = now
       if !sockets[socket.rawValue].isInUse { freshPortHeard(socket.rawValue, isProvider: true, now: now) }
     }
     guard !isKeepalive(bytes) else { return }
@@ -130,7 +131,11 @@ extension LinkCore {
         timers.set(.advance(trunk: index), at: now + .milliseconds(Int64.random(in: 1...spread, using: &random)))
       }
     }
-    if before != nil { repairCalls(ofUplink: uplink, now: now, into: &actions) }
+    // Calls came here from a port that was dead before this one's mapping was known.
+    if before != nil || !legs(ofUplink: uplink).isEmpty {
+      let isSameAddress = before?.address == endpoint.address
+      repairCalls(ofUplink: uplink, isSameAddress: isSameAddress, now: now, into: &actions)
+    }
   }
 
   /// Gives each uplink socket the addresses of its servers in its own family.

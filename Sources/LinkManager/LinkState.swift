@@ -30,6 +30,8 @@ struct SocketState: Sendable {
   var isEphemeral = false
   /// Whether SIP leaves by it: one of those with the same `first`.
   var isInUse = true
+  /// When a provider was heard on it last.
+  var heardAt: MonotonicInstant?
   /// Since when nothing leaves it, where it was used before.
   var restsSince: MonotonicInstant?
   /// It only asks whether a fresh port is answered.
@@ -92,6 +94,8 @@ struct TrunkState: Sendable {
   var unregisteredSeconds = 0.0
   /// When the REGISTER was sent that waits for its final answer.
   var registeringSince: MonotonicInstant?
+  /// Since when no REGISTER has had a final answer; `nil` while none is waited for.
+  var unansweredSince: MonotonicInstant?
   /// It is in the configuration no more; calls and transactions may still name it.
   var isRemoved = false
   /// The socket on which it last sent.

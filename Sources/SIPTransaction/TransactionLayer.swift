@@ -41,9 +41,11 @@ public struct TransactionLayer: Sendable {
   public var clientCount: Int { clients.count }
   /// How many requests of others are not yet forgotten.
   public var serverCount: Int { servers.count }
-  /// How many of those are OPTIONS outside a dialog, with which others ask for a sign of life.
-  public var optionsCount: Int {
-    servers.values.count { $0.taken.message.method == .options && $0.taken.message.toTag == nil }
+  /// How many of those come again and again without any call: REGISTER, and OPTIONS outside a dialog.
+  public var recurringCount: Int {
+    servers.values.count {
+      [.options, .register].contains($0.taken.message.method) && $0.taken.message.toTag == nil
+    }
   }
   /// How many timers are set.
   public var timerCount: Int { timers.count }

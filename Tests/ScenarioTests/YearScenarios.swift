@@ -6,7 +6,9 @@ import Testing
 @Suite struct YearScenarios {
   static let seeds: ClosedRange<UInt64> = 1...73
   /// What may not happen on any night.
-  static let forbidden: [YearStretch.Failure.Kind] = [.invariant, .fault, .unregistered, .leftover]
+  static let forbidden: [YearStretch.Failure.Kind] = [
+    .invariant, .fault, .unregistered, .leftover, .ghost, .contact,
+  ]
 
   /// A thousand calls a day, as in a busy office. All nights of the year at that rate are a quarter of an hour of a processor:
   /// `trunkline replay --seed N --calls-per-day 1000`.
