@@ -98,7 +98,7 @@ extension LinkCore {
     return found
   }
 
-  /// Whether it is settled, for now, where a server is or that nobody knows.
+  /// Whether it is known where a server is, or that nobody can tell.
   func isLookedUp(_ server: HostPort) -> Bool {
     if !endpoints(of: server, isV4: true).isEmpty || !endpoints(of: server, isV4: false).isEmpty { return true }
     if let service = Self.service(of: server) {

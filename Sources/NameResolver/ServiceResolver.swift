@@ -27,7 +27,7 @@ public final class ServiceResolver: Sendable {
   public init(nameServers: [Endpoint] = [], patience: Duration = .milliseconds(1500)) {
     self.nameServers = nameServers
     self.patience = Int32(clamping: patience.nanoseconds / 1_000_000)
-    _ = Self.library
+    _ = Self.initialized
   }
 
   /// Looks `service` up, `_stun._udp.example.org`, and calls `completion` from a thread of the resolver's, once: the rows as they
@@ -40,7 +40,7 @@ public final class ServiceResolver: Sendable {
     }
   }
 
-  private static let library: Int32 = ares_library_init(ARES_LIB_INIT_ALL)
+  private static let initialized: Int32 = ares_library_init(ARES_LIB_INIT_ALL)
 
   /// What a callback of C leaves for who waits. Both run on one thread.
   private final class Answer {

@@ -135,7 +135,7 @@ extension MappingClient {
       lifetime: delete ? 0 : Self.lifetime)
     actions.append(.send(request.encoded(), to: Endpoint(router, port: Self.port)))
     if !delete, lease.sent + 1 >= Self.natPMPAttempts {
-      // RFC 6886 §3.1: nine in about two minutes, then it is given up; for now.
+      // RFC 6886 §3.1: nine in about two minutes; after a pause it is asked anew.
       leases[index].unanswered(retry: .seconds(64), now: now)
     } else {
       leases[index].requestSent(until: now + (delete ? .milliseconds(400) : .milliseconds(250 << min(lease.sent, 8))))

@@ -214,7 +214,7 @@ public struct PortLease: Sendable {
     case .requested, .renewing: actions.append(.request)
     case .removing:
       guard sent >= Self.mostDeletions else { return actions.append(.delete) }
-      // The router is gone for now; what it holds is a hole in it until its time is over.
+      // The router does not answer; what it holds is a hole in it until its time is over.
       vainDeletions += 1
       if vainDeletions >= Self.mostVainDeletions { return deleted() }
       sent = 0

@@ -23,7 +23,7 @@ public final class RouterDesk: @unchecked Sendable {
 
   /// - Parameters:
   ///   - bound: the address that the uplink is bound to.
-  ///   - file: where leases are written down; `nil` for nowhere.
+  ///   - file: where leases are written down; `nil` writes none.
   ///   - onEvent: is called on threads of the desk's; never from within a call of the desk's.
   ///   - onProblem: is told what does not work, in a sentence.
   public init(
