@@ -81,7 +81,7 @@ let shells: [Target] =
     "RouterControl",
     [
       "NetworkTypes", "PortMapping", "CRouterControl", "DatagramSockets", nioCore,
-      .product(name: "NIOHTTP1", package: "swift-nio"),
+      .product(name: "NIOPosix", package: "swift-nio"), .product(name: "NIOHTTP1", package: "swift-nio"),
       .product(name: "AsyncHTTPClient", package: "async-http-client"), .product(name: "XMLCoder", package: "XMLCoder"),
     ], tests: [])
   + floor(

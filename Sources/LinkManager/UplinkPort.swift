@@ -83,6 +83,8 @@ package struct UplinkPort: Sendable {
   private var suspectSince: MonotonicInstant?
   private var serverSince: MonotonicInstant?
   private var provenAt: MonotonicInstant?
+  /// Since when it has been proven again and again.
+  private var provenSince: MonotonicInstant?
   /// Since when nothing has been answered; `nil` while the line is up, as far as is known.
   package private(set) var lostSince: MonotonicInstant?
   /// When the first answer after that came, whose address is not confirmed yet.
@@ -142,6 +144,7 @@ package struct UplinkPort: Sendable {
 
   /// A provider answered: the line is up, whatever the STUN servers do.
   package mutating func lineProven(now: MonotonicInstant, into actions: inout [Action]) {
+    if provenAt.map({ now - $0 >= Self.proofLasts }) ?? true { provenSince = now }
     provenAt = now
     lineSettled(now: now, into: &actions)
   }
@@ -363,8 +366,9 @@ package struct UplinkPort: Sendable {
   private var interval: Duration { keepalive - min(keepalive / 20, .milliseconds(500)) }
 
   private mutating func unanswered(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
-    if isSilent, let provenAt, now - provenAt < Self.proofLasts {
-      // The line is up and only the servers are dead: the next one is asked with the next keepalive.
+    if isSilent, let provenAt, now - provenAt < Self.proofLasts, let provenSince, now - provenSince >= Self.patience {
+      // The line is up and only the servers are dead: the next one is asked with the next keepalive. Not at once: when a line
+      // returns, somebody is the first to be heard, and tells no address if it is a provider.
       suspectSince = nil
       current = (current + 1) % servers.count
       return

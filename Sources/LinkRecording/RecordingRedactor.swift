@@ -151,7 +151,7 @@ public struct RecordingRedactor: Sendable {
       .answered(id, .externalAddress(pseudonyms.address(address)))
     case .answered(let id, .entry(let client, let port)):
       .answered(id, .entry(client: pseudonyms.address(client), internalPort: port))
-    case .answered: event
+    case .answered, .notified: event
     case .kept(let leases):
       .kept(
         leases.map { lease in

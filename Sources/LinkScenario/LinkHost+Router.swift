@@ -32,6 +32,7 @@ extension LinkHost {
     for bytes in place.router.announcements(now: now) {
       answers.append((.received(bytes, from: Endpoint(place.address, port: MappingClient.port)), 0))
     }
+    if place.router.notifies(now: now) { answers.append((.notified, 0)) }
     tellAnswers(now: now, into: &actions)
   }
 

@@ -34,6 +34,8 @@ public struct MappingRouter: Sendable {
   public var onlySamePort = false
   /// The version of its InternetGatewayDevice.
   public var gatewayVersion = 2
+  /// UPnP: for how many seconds it tells changes to who subscribes; 0 has no events.
+  public var subscriptionSeconds: UInt32 = 1800
   /// It answers nothing.
   public var isSilent = false
 
@@ -43,6 +45,7 @@ public struct MappingRouter: Sendable {
   /// Requests for mappings that came, repetitions and deletions too.
   public private(set) var requests = 0
   private var beganAt: MonotonicInstant
+  private var subscribedUntil: MonotonicInstant?
   private static let most = 1024
 
   public init(externalAddress: IPAddress, now: MonotonicInstant) {
@@ -56,6 +59,7 @@ public struct MappingRouter: Sendable {
   /// Everything is forgotten, and the epoch begins anew.
   public mutating func reboot(now: MonotonicInstant, externalAddress: IPAddress? = nil) {
     entries = []
+    subscribedUntil = nil
     beganAt = now
     if let externalAddress { self.externalAddress = externalAddress }
   }
@@ -219,8 +223,15 @@ public struct MappingRouter: Sendable {
     case .entry(let transport, let outside):
       guard let position = position(transport, outside) else { return .refused(code: UPnPErrorCode.noSuchEntry) }
       return .entry(client: entries[position].client, internalPort: entries[position].internalPort)
+    case .subscribe:
+      guard subscriptionSeconds > 0 else { return .failed }
+      subscribedUntil = now + .seconds(Int64(subscriptionSeconds))
+      return .subscribed(seconds: subscriptionSeconds)
     }
   }
+
+  /// Whether somebody is told now that the external address has changed.
+  public func notifies(now: MonotonicInstant) -> Bool { subscribedUntil.map { $0 > now } ?? false }
 
   private func position(_ transport: MappedTransport, _ port: UInt16) -> Int? {
     entries.firstIndex { $0.transport == transport && $0.externalPort == port }

@@ -69,6 +69,7 @@ extension MappingClient {
     var unused: [MappingNews] = []
     set(.speaksNothing, false, news: &unused)
     if spoken != .pcp { askForAddress(now: now, into: &actions) }
+    subscribe(into: &actions)
     // A leftover of UPnP is removed by UPnP, whatever else is spoken.
     if spoken != .upnp, leases.contains(where: { $0.protocol == .upnp }), upnpVersion == nil,
       !questions.contains(where: { $0.what == .discover }), let router
@@ -105,6 +106,7 @@ extension MappingClient {
   ) {
     suspect(now: now, news: &news)
     askAgain(now: now, into: &actions, news: &news)
+    subscribe(into: &actions)
     if stage == .nothing || !refusedProtocols.isEmpty {
       refusedProtocols = []
       if stage == .nothing { stage = .idle }

@@ -2,11 +2,13 @@ import NetworkTypes
 
 /// UPnP: questions that the shell puts to the gateway.
 extension MappingClient {
-  /// UPnP tells nothing by itself unless it is subscribed to: the external address is asked for so often.
+  /// Not every gateway tells what it is subscribed to for, and none that it began anew: the address is asked for so often.
   private static let addressPeriod = Duration.seconds(30)
   private static let natPMPAddressPeriod = Duration.seconds(300)
   private static let retry = Duration.seconds(10)
   private static let mostQuestions = 64
+  /// A gateway that has no events is asked for them again so much later.
+  private static let subscriptionRetry = Duration.seconds(600)
 
   mutating func ask(_ what: Question, _ request: UPnPRequest, into actions: inout [RouterAction]) {
     let id = nextQuestion
@@ -34,6 +36,12 @@ extension MappingClient {
       timers.set(.address, at: now + Self.addressPeriod)
     case .idle, .probing, .nothing, .settled(.pcp): break
     }
+  }
+
+  /// Asks to be told of changes, where UPnP is spoken.
+  mutating func subscribe(into actions: inout [RouterAction]) {
+    guard stage == .settled(.upnp), !isStopping, !questions.contains(where: { $0.what == .subscribe }) else { return }
+    ask(.subscribe, .subscribe, into: &actions)
   }
 
   mutating func askUPnP(_ index: Int, delete: Bool, now: MonotonicInstant, into actions: inout [RouterAction]) {
@@ -81,6 +89,11 @@ extension MappingClient {
       if case .externalAddress(let address) = result { addressTold(address, now: now, news: &news) }
       // A gateway that is not there any more has begun anew when it is back, perhaps at another place.
       if result == .failed { upnpLost(now: now, into: &actions, news: &news) }
+    case .subscribe:
+      guard stage == .settled(.upnp) else { return }
+      var wait = Self.subscriptionRetry
+      if case .subscribed(let seconds) = result { wait = .seconds(max(30, Int64(seconds) / 2)) }
+      timers.set(.subscription, at: now + wait)
     case .add(let lease, let isAny):
       guard let index = leases.firstIndex(where: { $0.id == lease }) else { return }
       added(index, isAny: isAny, result, now: now, into: &actions, news: &news)
@@ -138,7 +151,7 @@ extension MappingClient {
       set(.refuses(.upnp, code: code), true, news: &news)
     case .failed:
       change(index, now: now, into: &actions, news: &news) { lease, _ in lease.unanswered(retry: Self.retry, now: now) }
-    case .found, .notFound, .externalAddress, .deleted, .entry: break
+    case .found, .notFound, .externalAddress, .deleted, .entry, .subscribed: break
     }
   }
 

@@ -19,6 +19,8 @@ public struct MappingClient: Sendable {
     case pcpProbe, natPMPProbe, upnpProbe, probeAgain
     /// Ask for the external address.
     case address
+    /// Subscribe, or subscribe again.
+    case subscription
     /// What the router says of its address is compared with what the world sees.
     case judge
     case stopping
@@ -28,6 +30,7 @@ public struct MappingClient: Sendable {
   enum Question: Sendable, Hashable {
     case discover
     case address
+    case subscribe
     case add(lease: Int, isAny: Bool)
     case verify(lease: Int)
     case delete(lease: Int)
@@ -208,6 +211,11 @@ public struct MappingClient: Sendable {
       datagramReceived(bytes.span, now: now, into: &actions, news: &news)
     case .answered(let id, let result): upnpAnswered(id, result, now: now, into: &actions, news: &news)
     case .kept(let kept): adopt(kept, now: now, into: &actions, news: &news)
+    case .notified:
+      guard stage == .settled(.upnp), !isStopping else { return }
+      // A hint, as an announcement is: it causes questions.
+      suspect(now: now, news: &news)
+      askForAddress(now: now, into: &actions)
     }
     removeGone()
     advance(now: now, into: &actions, news: &news)
@@ -228,6 +236,7 @@ public struct MappingClient: Sendable {
       case .pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain:
         probeTimerFired(timer, now: now, into: &actions, news: &news)
       case .address: askForAddress(now: now, into: &actions)
+      case .subscription: subscribe(into: &actions)
       case .judge: judgeAddress(news: &news)
       case .stopping:
         leases = []
@@ -251,7 +260,9 @@ public struct MappingClient: Sendable {
     externalAddress = nil
     upnpVersion = nil
     questions = []
-    for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain, .address, .judge] { timers.cancel(timer) }
+    for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain, .address, .subscription, .judge] {
+      timers.cancel(timer)
+    }
     for finding in findings { set(finding, false, news: &news) }
     for index in leases.indices {
       let was = leases[index].externalPort

@@ -70,6 +70,8 @@ public enum UPnPRequest: Sendable, Hashable {
   case delete(MappedTransport, externalPort: UInt16)
   /// Whose the mapping of a port is.
   case entry(MappedTransport, externalPort: UInt16)
+  /// Tell when the external address changes (UPnP Device Architecture 1.1 §4); asked again, the subscription goes on.
+  case subscribe
 }
 
 /// What came of it.
@@ -82,6 +84,8 @@ public enum UPnPResult: Sendable, Hashable, Codable {
   case added(externalPort: UInt16)
   case deleted
   case entry(client: IPAddress, internalPort: UInt16)
+  /// Changes are told for so many seconds.
+  case subscribed(seconds: UInt32)
   /// An error of the gateway's, by UPnP's number (WANIPConnection:1 §2.4.17.5 and so on).
   case refused(code: Int)
   /// No answer, or one that is none.

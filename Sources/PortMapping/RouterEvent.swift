@@ -20,6 +20,8 @@ public enum RouterEvent: Sendable, Hashable, Codable {
   /// A datagram from port 5351 of anybody, sent to us or to the group.
   case received([UInt8], from: Endpoint)
   case answered(UInt64, UPnPResult)
+  /// The UPnP gateway that was subscribed to says that something of its connection has changed.
+  case notified
   /// What an earlier process wrote down.
   case kept([KeptLease])
 }

@@ -8,6 +8,8 @@ public struct GatewayService: Sendable, Hashable {
   public var type: String
   /// An absolute URL on the gateway's own address.
   public var controlURL: String
+  /// Where changes are subscribed to, another such URL; `nil` where there are no events.
+  public var eventURL: String?
 
   /// 2 where it knows AddAnyPortMapping.
   public var version: Int { type.hasSuffix(":WANIPConnection:2") ? 2 : 1 }
@@ -34,7 +36,8 @@ public enum GatewayDescription {
       devices += device.deviceList?.device ?? []
       for service in device.serviceList?.service ?? [] where ranks.contains(service.serviceType) {
         guard let url = base.resolve(service.controlURL) else { continue }
-        found.append(GatewayService(type: service.serviceType, controlURL: url))
+        let events = service.eventSubURL.flatMap { $0.isEmpty ? nil : base.resolve($0) }
+        found.append(GatewayService(type: service.serviceType, controlURL: url, eventURL: events))
       }
     }
     return found.sorted {
@@ -112,6 +115,7 @@ public enum GatewayDescription {
   private struct Service: Decodable {
     var serviceType: String
     var controlURL: String
+    var eventSubURL: String?
   }
 
   private struct Envelope: Decodable { var Body: Body }

@@ -91,7 +91,7 @@ public final class RouterDesk: @unchecked Sendable {
       guard !state.isStopped else { return (nil, nil) }
       if let gateway = state.gateway, state.local == local { return (gateway, nil) }
       let old = state.gateway
-      let new = UPnPGateway(local: local)
+      let new = UPnPGateway(local: local) { [onEvent] in onEvent(.notified) }
       (state.gateway, state.local) = (new, local)
       return (new, old)
     }

@@ -10,13 +10,14 @@ public import PortMapping
 /// A UPnP Internet Gateway Device, asked by SSDP and SOAP.
 ///
 /// Only the router itself is listened to and asked: an answer to SSDP counts from its address, and a URL on its address.
-/// Every answer is bounded in size and time, no redirection is followed. The external address is asked for every 30 s by
-/// ``MappingClient`` and not subscribed to: a subscription (GENA) would need a listening HTTP port towards the office for
-/// what an announcement, STUN and that question tell already.
+/// Every answer is bounded in size and time, no redirection is followed.
 public actor UPnPGateway {
   private let local: IPAddress
   private let client: HTTPClient
+  private let onNotified: @Sendable () -> Void
+  private var router: IPAddress?
   private var service: GatewayService?
+  private var events: GatewayEvents?
   private var isClosed = false
 
   private static let patience = TimeAmount.seconds(5)
@@ -25,9 +26,12 @@ public actor UPnPGateway {
   /// What the gateway's page shows of a mapping.
   private static let description = "Trunkline"
 
-  /// - Parameter local: our own address towards the router.
-  public init(local: IPAddress) {
+  /// - Parameters:
+  ///   - local: our own address towards the router.
+  ///   - onNotified: is told that something has changed at the gateway, after a ``UPnPRequest/subscribe``.
+  public init(local: IPAddress, onNotified: @escaping @Sendable () -> Void) {
     self.local = local
+    self.onNotified = onNotified
     var configuration = HTTPClient.Configuration(
       redirectConfiguration: .disallow,
       timeout: .init(connect: .seconds(2), read: .seconds(4)))
@@ -42,6 +46,8 @@ public actor UPnPGateway {
   public func close() async {
     guard !isClosed else { return }
     isClosed = true
+    await unsubscribe()
+    await events?.close()
     try? await client.shutdown()
   }
 
@@ -49,7 +55,9 @@ public actor UPnPGateway {
   public func perform(_ request: UPnPRequest) async -> UPnPResult {
     guard !isClosed else { return .failed }
     switch request {
-    case .discover(let router): return await discover(router)
+    case .discover(let router):
+      self.router = router
+      return await discover(router)
     case .externalAddress:
       guard let answer = await order("GetExternalIPAddress", []) else { return .failed }
       if let code = answer.errorCode { return .refused(code: code) }
@@ -73,7 +81,57 @@ public actor UPnPGateway {
       if let code = answer.errorCode { return .refused(code: code) }
       guard let client = answer.internalClient, let port = answer.internalPort else { return .failed }
       return .entry(client: client, internalPort: port)
+    case .subscribe: return await subscribe()
     }
+  }
+
+  // MARK: Events
+
+  private static let subscriptionSeconds: UInt32 = 1800
+
+  /// Subscribes to the service's events, or goes on with a subscription (UPnP Device Architecture 1.1 §4.1).
+  private func subscribe() async -> UPnPResult {
+    guard let url = service?.eventURL, let router else { return .failed }
+    let events = self.events ?? GatewayEvents(router: router, onNotified: onNotified)
+    self.events = events
+    guard let place = await events.listen(on: local) else { return .failed }
+    for isRenewal in [true, false] {
+      let known = events.subscription
+      guard !isRenewal || known != nil else { continue }
+      var request = HTTPClientRequest(url: url)
+      request.method = .SUBSCRIBE
+      if isRenewal, let known {
+        request.headers.add(name: "SID", value: known)
+      } else {
+        request.headers.add(name: "CALLBACK", value: "<http://\(place)/>")
+        request.headers.add(name: "NT", value: "upnp:event")
+      }
+      request.headers.add(name: "TIMEOUT", value: "Second-\(Self.subscriptionSeconds)")
+      guard let response = try? await client.execute(request, deadline: .now() + Self.patience) else { return .failed }
+      _ = try? await response.body.collect(upTo: Self.longestAnswer)
+      guard response.status == .ok, let name = response.headers.first(name: "SID"), name.utf8.count <= 256,
+        name.utf8.allSatisfy({ (0x21...0x7e).contains($0) })
+      else { continue }
+      events.subscription = name
+      return .subscribed(seconds: Self.seconds(response.headers.first(name: "TIMEOUT")))
+    }
+    events.subscription = nil
+    return .failed
+  }
+
+  /// `Second-1800`; anything else counts as what was asked for.
+  package static func seconds(_ timeout: String?) -> UInt32 {
+    guard let timeout, timeout.lowercased().hasPrefix("second-"), let seconds = UInt32(timeout.dropFirst(7)), seconds > 0
+    else { return subscriptionSeconds }
+    return min(seconds, 86_400)
+  }
+
+  private func unsubscribe() async {
+    guard let url = service?.eventURL, let name = events?.subscription else { return }
+    var request = HTTPClientRequest(url: url)
+    request.method = .UNSUBSCRIBE
+    request.headers.add(name: "SID", value: name)
+    _ = try? await client.execute(request, deadline: .now() + .seconds(1))
   }
 
   // MARK: Orders

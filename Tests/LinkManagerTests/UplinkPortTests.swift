@@ -155,6 +155,18 @@ import Testing
     #expect(bench.port.mapping == Self.moved)
   }
 
+  /// After a long outage the provider may be the first to be heard, and need not say what it saw.
+  @Test func aProviderThatIsHeardFirstDoesNotEndTheProbing() {
+    var bench = Bench()
+    bench.run(15, answering: [Self.first])
+    bench.run(60)
+    #expect(bench.port.isSilent)
+    var actions: [UplinkPort.Action] = []
+    bench.port.lineProven(now: bench.now, into: &actions)
+    bench.run(1.2, answering: [Self.first], seen: Self.moved)
+    #expect(bench.port.mapping == Self.moved)
+  }
+
   @Test func withTheLineProvenDeadServersAreAskedNoMoreThanAKeepaliveNeeds() {
     var bench = Bench(servers: [Self.first, Self.second])
     bench.run(10)

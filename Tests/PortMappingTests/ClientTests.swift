@@ -343,6 +343,54 @@ import Testing
     #expect(office.client.endpoint(of: id)?.address == IPAddress("198.51.100.9")!)
   }
 
+  private func subscriptions(_ office: Office) -> [Double] {
+    office.sent.compactMap { sent in
+      if case .ask(_, .subscribe) = sent.action { (sent.at - MonotonicInstant(nanoseconds: 0)).inSeconds } else { nil }
+    }
+  }
+
+  @Test func aGatewayIsSubscribedToAndWhatItTellsIsAskedForAtOnce() {
+    var (office, id) = office([.upnp])
+    #expect(subscriptions(office).count == 1)
+    #expect(office.router.notifies(now: office.now))
+    office.pass(1800)
+    let moments = subscriptions(office)
+    #expect(zip(moments.dropFirst(), moments).allSatisfy { $0 - $1 == 900 } && moments.count >= 2, "at half its time")
+    office.router.externalAddress = IPAddress("198.51.100.9")!
+    office.news = []
+    office.tell(.notified)
+    #expect(office.news.contains(.addressSuspected))
+    #expect(office.client.endpoint(of: id)?.address == IPAddress("198.51.100.9")!)
+  }
+
+  @Test func aGatewayWithoutEventsIsAskedForThemSeldom() {
+    let (office, _) = {
+      var (office, id) = office([.upnp]) { $0.subscriptionSeconds = 0 }
+      office.pass(3000)
+      return (office, id)
+    }()
+    let moments = subscriptions(office)
+    #expect(moments.count == 6 && zip(moments.dropFirst(), moments).allSatisfy { $0 - $1 == 600 })
+  }
+
+  @Test func aRebootedGatewayIsSubscribedToAgain() {
+    var (office, _) = office([.upnp])
+    office.pass(100)
+    office.router.reboot(now: office.now)
+    #expect(!office.router.notifies(now: office.now))
+    office.pass(31)
+    #expect(office.router.notifies(now: office.now))
+  }
+
+  @Test func eventsOfAGatewayThatIsNotSpokenToAreNone() {
+    var (office, _) = office([.pcp])
+    office.news = []
+    let sent = office.sent.count
+    office.tell(.notified)
+    #expect(office.news.isEmpty && office.sent.count == sent)
+    #expect(subscriptions(office).isEmpty)
+  }
+
   // MARK: Routers that refuse, and routers that lie
 
   @Test(arguments: MappingProtocol.allCases)

@@ -36,6 +36,7 @@ import Testing
         "http://192.168.1.1:5001/two", "http://192.168.1.1:5000/ctl/one", "http://192.168.1.1:5000/ppp",
       ])
     #expect(found.map(\.version) == [2, 1, 1])
+    #expect(found.map(\.eventURL) == Array(repeating: "http://192.168.1.1:5000/evt", count: 3))
   }
 
   @Test func ordersGoToTheGatewayAlone() {

@@ -1,7 +1,8 @@
 """The router is asked for port mappings, by each protocol of miniupnpd: behind a NAT that gives each destination another port,
 with a provider and a far end that send to what they are told, there is no other way in.
 
-The row `announcing` asks for nothing: there the router tells by itself that it has another address. In the row `late` the way to
+The row `announcing` asks for nothing: there the router tells by itself that it has another address. In `subscribed` a UPnP
+gateway tells it, because it was subscribed to. In the row `late` the way to
 the router comes after the start, which only the kernel's news tell (netlink).
 """
 
@@ -13,12 +14,12 @@ from lab import host, miniupnpd, network, provider
 from lab.lab import Lab
 from lab.trunkline import PORT, Daemon, configuration
 
-ROWS = ("pcp", "nat-pmp", "upnp", "auto", "announcing", "late")
+ROWS = ("pcp", "nat-pmp", "upnp", "auto", "announcing", "subscribed", "late")
 
 
 def run(lab_arguments, long, row):
-    if row == "announcing":
-        return announcing(lab_arguments, long)
+    if row in ("announcing", "subscribed"):
+        return announcing(lab_arguments, long, by_upnp=row == "subscribed")
     if row == "late":
         with Lab(**lab_arguments, nat="symmetric") as lab:
             return late(lab)
@@ -131,16 +132,16 @@ def mapped(lab, row):
     return f"mapped by {spoken}, audio both ways in {audio:.2f} s, mapped again {rebooted:.2f} s after a reboot; port 5060 taken: {other}"
 
 
-def announcing(lab_arguments, long):
+def announcing(lab_arguments, long, by_upnp):
     """An idle link, the worst moment of its keepalive, and a router that announces its new address."""
     took = []
     for number in range(5 if long else 1):
         folder = os.path.join(lab_arguments["folder"], f"run{number + 1}")
         with Lab(lab_arguments["prefix"] + "abcde"[number], folder, nat="portrestricted") as lab:
-            router = miniupnpd.Router(lab).start()
+            router = miniupnpd.Router(lab).start(pcp=not by_upnp)
             home = lab.provider(latching=False)
             far = home.far_end("strict")
-            daemon = Daemon(lab, configuration())
+            daemon = Daemon(lab, configured("upnp") if by_upnp else configuration())
             daemon.wait_registered()
             office = daemon.phone("10")
             time.sleep(6)                               # the discovery is over
@@ -151,8 +152,9 @@ def announcing(lab_arguments, long):
             router.cut()
             time.sleep(5)
             back = router.restore(miniupnpd.SECOND)
+            place = miniupnpd.SECOND + (":5060" if by_upnp else ":")
             host.wait_for("the new contact is registered", lambda: any(
-                miniupnpd.SECOND in e["source"] + e["contact"] for e in home.events("registered")[known:]), 8, every=0.01)
+                place in e["contact"] for e in home.events("registered")[known:]), 8, every=0.01)
             took.append(time.monotonic() - back)
             host.require(took[-1] <= 1.5, f"registered {took[-1]:.2f} s after the line came back, not 1.5 s")
             talk(home, far, office)
