@@ -140,8 +140,8 @@ extension LinkCore {
       // Where the STUN servers are silent too it is the line, and that is told elsewhere.
       let hasServers = sockets[socket.rawValue].stun?.currentServer != nil
       let heardAt = uplinks[uplink].nat.heardAt
-      let lastAskedAt = now - Self.repetitions[question.repetitions]
-      guard !hasServers || heardAt.map({ $0 >= lastAskedAt }) ?? false else { return }
+      let lastWait = Self.repetitions[question.repetitions]
+      guard !hasServers || heardAt.map({ now - $0 <= lastWait }) ?? false else { return }
       return targetFellSilent(index, now: now, into: &actions)
     }
     question.repetitions += 1

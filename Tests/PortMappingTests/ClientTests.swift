@@ -364,11 +364,8 @@ import Testing
   }
 
   @Test func aGatewayWithoutEventsIsAskedForThemSeldom() {
-    let (office, _) = {
-      var (office, id) = office([.upnp]) { $0.subscriptionSeconds = 0 }
-      office.pass(3000)
-      return (office, id)
-    }()
+    var (office, _) = office([.upnp]) { $0.subscriptionSeconds = 0 }
+    office.pass(3000)
     let moments = subscriptions(office)
     #expect(moments.count == 6 && zip(moments.dropFirst(), moments).allSatisfy { $0 - $1 == 600 })
   }
