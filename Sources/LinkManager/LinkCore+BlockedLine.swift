@@ -38,29 +38,17 @@ extension LinkCore {
     }
     guard !nat.isBlocked else { return }
     uplinks[uplink].nat.isBlocked = true
-    let name = uplinks[uplink].configuration.name
-    let sentence = "Nothing answers over UDP on uplink \(name), so calls are refused until something does."
-    uplinks[uplink].lastError = ErrorStatus(code: "udpBlocked", sentence: sentence)
-    actions.append(.log(.warning, sentence))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(name)", code: "udpBlocked", sentence: sentence,
-          evidence: "neither a STUN server nor a provider answered from any port",
-          nextStep: "Check the line; then whether a firewall drops UDP to the internet, and allow it.")))
-    actions.append(.statusChanged)
+    uplinks[uplink].lastError = ErrorStatus(.udpBlocked)
+    tell(
+      .udpBlocked, of: .uplink(uplink), evidence: "neither a STUN server nor a provider answered from any port",
+      now: now, into: &actions)
   }
 
   private mutating func tellOfSilentServers(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    let configuration = uplinks[uplink].configuration
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(configuration.name)", code: "stunServersSilent",
-          sentence:
-            "No STUN server answers, so the public address of uplink \(configuration.name) is not known for sure.",
-          evidence: "\(configuration.stunServers.count) servers asked, none answered within 3 s",
-          nextStep: "Check the line, then stunServers in the configuration, then whether a firewall drops UDP.")))
+    tell(
+      .stunServersSilent, of: .uplink(uplink),
+      evidence: "\(uplinks[uplink].configuration.stunServers.count) servers asked, none answered within 3 s", now: now,
+      into: &actions)
   }
 
   /// A datagram of a STUN server that was asked, or of a provider, came in.

@@ -51,15 +51,10 @@ extension LinkCore {
     let isRestless = uplinks[uplink].failedOverAt.map { now - $0 < Self.restlessTime } ?? false
     uplinks[uplink].failOvers = isRestless ? uplinks[uplink].failOvers + 1 : 0
     uplinks[uplink].failedOverAt = now
-    let name = uplinks[uplink].configuration.name
-    let sentence = "Nothing passes on uplink \(name); its trunks and their calls take another one meanwhile."
-    actions.append(.log(.warning, sentence))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(name)", code: "uplinkLost", sentence: sentence,
-          evidence: "no STUN server and no provider answered for \(Self.failOverTime.nanoseconds / 1_000_000) ms",
-          nextStep: "Check the line of uplink \(name), if it does not come back by itself.")))
+    tell(
+      .uplinkLost, of: .uplink(uplink),
+      evidence: "no STUN server and no provider answered for \(Self.failOverTime.nanoseconds / 1_000_000) ms", now: now,
+      into: &actions)
     for index in moving { advanceTrunk(index, now: now, into: &actions) }
     actions.append(.statusChanged)
   }

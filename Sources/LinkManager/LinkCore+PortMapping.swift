@@ -304,58 +304,31 @@ extension LinkCore {
   private mutating func tell(
     of finding: RouterFinding, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let name = uplinks[uplink].configuration.name
     let words = finding.words
-    actions.append(.log(.warning, "uplink \(name): \(words.sentence)"))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(name)", code: words.code, sentence: words.sentence,
-          evidence: words.evidence, nextStep: words.nextStep)))
-    actions.append(.statusChanged)
+    tell(words.code, of: .uplink(uplink), words.sentence, evidence: words.evidence, now: now, into: &actions)
   }
 }
 
 extension RouterFinding {
-  /// What a person is told of it.
-  var words: (code: String, sentence: String, evidence: String, nextStep: String) {
+  /// What a person is told of it; `nil` stands for what the code means in general.
+  var words: (code: VerdictCode, sentence: String?, evidence: String) {
     switch self {
-    case .speaksNothing:
-      (
-        "portMappingUnavailable", "The router gives no port mappings: it answers neither PCP nor NAT-PMP nor UPnP.",
-        "nothing came back within 8 s",
-        "Switch on UPnP or port control for this machine in the router, or forward a port by hand and name it with "
-          + "incoming: {forwarded: …}."
-      )
+    case .speaksNothing: (.portMappingUnavailable, nil, "nothing came back within 8 s")
     case .refuses(let spoken, let code):
       (
-        "portMappingRefused", "The router refuses port mappings by \(spoken.rawValue).",
-        "it answered with error \(code)", "Allow this machine to open ports in the router's settings."
+        .portMappingRefused, "The router refuses port mappings by \(spoken.rawValue).",
+        "it answered with error \(code)"
       )
     case .privateAddress:
-      (
-        "doubleNAT", "Another NAT stands behind the router: the address that it has itself is a private one.",
-        "the router's external address is not public, and the address that STUN servers see is",
-        "Set the device in front of the router to bridge mode, or ask the provider for a public address."
-      )
+      (.doubleNAT, nil, "the router's external address is not public, and the address that STUN servers see is")
     case .otherAddress:
-      (
-        "routerAddressDiffers",
-        "The router says that its external address is another one than the world sees, so its port mappings are not used.",
-        "the address of the router's answer and that of STUN servers differ",
-        "See whether the router has two lines, or something before it translates addresses."
-      )
+      (.routerAddressDiffers, nil, "the address of the router's answer and that of STUN servers differ")
     case .mapsNothing(let spoken, let port):
       (
-        "mappingLeadsNowhere", "The router said that port \(port) is mapped, and it is not.",
-        "\(spoken.rawValue) was answered with success, and the mapping is not there",
-        "Update the router's firmware, or forward a port by hand and name it with incoming: {forwarded: …}."
+        .mappingLeadsNowhere, "The router said that port \(port) is mapped, and it is not.",
+        "\(spoken.rawValue) was answered with success, and the mapping is not there"
       )
-    case .stranger:
-      (
-        "natBeforeRouter", "The router does not know this machine by its address: a NAT stands between the two.",
-        "PCP was answered with ADDRESS_MISMATCH", "Connect this machine to the router's own network."
-      )
+    case .stranger: (.natBeforeRouter, nil, "PCP was answered with ADDRESS_MISMATCH")
     }
   }
 }

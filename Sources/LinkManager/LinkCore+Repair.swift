@@ -406,21 +406,12 @@ enum MoveFailure {
   case unanswered(Int)
   case barred
 
-  var code: String {
+  var code: VerdictCode {
     switch self {
-    case .unknown: "callUnknownAfterMove"
-    case .refused: "callRefusedAfterMove"
-    case .unanswered: "callUnansweredAfterMove"
-    case .barred: "callBarredAfterMove"
-    }
-  }
-
-  var sentence: String {
-    switch self {
-    case .unknown: "The address changed, and the provider does not know the call any more."
-    case .refused: "The address changed, and the provider refuses to send the call's audio to the new one."
-    case .unanswered: "The address changed, and the provider did not take note of it within 90 s."
-    case .barred: "The address changed, and the provider did not register the new one."
+    case .unknown: .callUnknownAfterMove
+    case .refused: .callRefusedAfterMove
+    case .unanswered: .callUnansweredAfterMove
+    case .barred: .callBarredAfterMove
     }
   }
 
@@ -436,14 +427,8 @@ enum MoveFailure {
 extension LinkCore {
   /// The call cannot be saved: both of its sides end, and a person can read why.
   mutating func giveUp(_ id: LegID, _ failure: MoveFailure, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard let call = calls[id.call], let leg = leg(id), !leg.isEnded else { return }
-    actions.append(.log(.warning, "call \(call.identifier): \(failure.sentence)"))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "call \(call.identifier)", callID: call.identifier,
-          code: failure.code, sentence: failure.sentence, evidence: failure.evidence,
-          nextStep: "See the trace of the call; if it happens at each change, ask the provider.")))
+    guard calls[id.call] != nil, let leg = leg(id), !leg.isEnded else { return }
+    tell(failure.code, of: .call(id.call), evidence: failure.evidence, now: now, into: &actions)
     withLeg(id) { $0.repair = nil }
     timers.cancel(.repair(id))
     if leg.isRedialing {

@@ -257,23 +257,18 @@ extension LinkCore {
     from old: Int, isLost: Bool, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard case .uplink(let uplink) = sockets[old].side, let new = successor(of: old, now: now) else { return }
-    let name = uplinks[uplink].configuration.name
     let port = sockets[old].local?.port ?? sockets[old].configured.port
     let other = sockets[new].isEphemeral ? "another port" : "port \(sockets[new].configured.port)"
     let sentence =
-      "The router of uplink \(name) holds dead state for port \(port); SIP goes by \(other) meanwhile, and audio by "
-      + "fresh ports."
-    actions.append(.log(.warning, sentence))
+      "The router holds dead state for port \(port); SIP goes by \(other) meanwhile, and audio by fresh ports."
     if uplinks[uplink].deadStateToldAt.map({ now - $0 >= Self.toldAgain }) ?? true {
-      actions.append(
-        .verdict(
-          Verdict(
-            at: wallTime(now).description, subject: "uplink \(name)", code: "deadNATState", sentence: sentence,
-            evidence: isLost
-              ? "port \(port) got no answer from any STUN server, a fresh port did"
-              : "port \(port) got no answer from the provider, a fresh port did",
-            nextStep: "Nothing: port \(port) keeps silent until the router has forgotten it. If it happens at each "
-              + "change of address, look for newer firmware of the router.")))
+      tell(
+        .deadNATState, of: .uplink(uplink), sentence,
+        evidence: isLost
+          ? "port \(port) got no answer from any STUN server, a fresh port did"
+          : "port \(port) got no answer from the provider, a fresh port did", now: now, into: &actions)
+    } else {
+      actions.append(.log(.warning, "uplink \(uplinks[uplink].configuration.name): \(sentence)"))
     }
     uplinks[uplink].deadStateToldAt = now
     changePlaces(from: old, to: new, now: now, into: &actions)

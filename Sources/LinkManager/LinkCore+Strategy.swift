@@ -110,17 +110,12 @@ extension LinkCore {
       uplinks[uplink].nat.toldLifetime != lifetime
     else { return }
     uplinks[uplink].nat.toldLifetime = lifetime
-    let name = uplinks[uplink].configuration.name
     let sentence =
       "The router forgets a port after \(lifetime) s of silence, so keepalives leave every "
       + "\(Self.seconds(keepalive)) s instead of every \(Self.seconds(configured)) s."
-    actions.append(.log(.notice, "uplink \(name): \(sentence)"))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(name)", code: "shortBinding", sentence: sentence,
-          evidence: "measured on spare ports: no answer came through after \(lifetime) s",
-          nextStep: "Nothing; a longer UDP timeout in the router saves packets.")))
+    tell(
+      .shortBinding, of: .uplink(uplink), sentence,
+      evidence: "measured on spare ports: no answer came through after \(lifetime) s", now: now, into: &actions)
   }
 
   private static func seconds(_ duration: Duration) -> String {
@@ -142,24 +137,17 @@ extension LinkCore {
   mutating func judgeAudio(of number: UInt64, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let call = calls[number], call.machine.phase != .ended, call.answeredAt != nil else { return }
     for leg in call.legs where !leg.isEnded {
-      guard case .trunk(let trunk) = leg.side, let strategy = strategy(of: LinkSocket(leg.path.socket)),
+      guard case .trunk = leg.side, let strategy = strategy(of: LinkSocket(leg.path.socket)),
         strategy.reach == .latching, let description = leg.remoteDescription,
         let index = description.firstAudioIndex, leg.streams.indices.contains(index), let stream = leg.streams[index],
         description.rtpEndpoint(index) != nil, mappedEndpoint(of: stream, on: leg.path.socket) == nil,
         description.direction(index).sends, stream.counters.packetsIn == 0
       else { continue }
-      let sentence =
-        "Nothing is heard of the far side: behind a router that gives each destination another public port, audio comes "
-        + "only from far ends that send to where ours comes from, and this one sends to what the SDP says."
-      actions.append(.log(.warning, "call \(call.identifier): \(sentence)"))
-      actions.append(
-        .verdict(
-          Verdict(
-            at: wallTime(now).description, subject: "call \(call.identifier)", callID: call.identifier,
-            code: "audioUnreachable", sentence: sentence,
-            evidence: "no packet in \(Self.seconds(Self.audioPatience)) s; \(stream.counters.packetsOut) were sent",
-            nextStep: "Ask the provider of trunk \(trunks[trunk].name) for symmetric RTP, or use a router that keeps "
-              + "one public port for each port inside.")))
+      tell(
+        .audioUnreachable, of: .call(number),
+        evidence: "no packet in \(Self.seconds(Self.audioPatience)) s; \(stream.counters.packetsOut) were sent",
+        now: now,
+        into: &actions)
     }
   }
 }

@@ -155,8 +155,7 @@ extension LinkCore {
     guard !trunks[index].watch.isSilent, trunks[index].isUsable else { return }
     trunks[index].watch.isSilent = true
     trunkFailed(
-      index, state: .unreachable, code: "providerSilent",
-      sentence: "The provider answered until now and does not any more, though the line is up.",
+      index, state: .unreachable, code: .providerSilent, sentence: VerdictCode.providerSilent.meaning,
       evidence: "OPTIONS to \(trunks[index].host) sent \(Self.repetitions.count) times, STUN answered meanwhile",
       now: now, into: &actions)
     if trunks[index].targets.count > 1 {

@@ -34,7 +34,7 @@ extension LinkCore {
     }
     if targets.isEmpty, failed, trunk.configuration.enabled {
       trunkFailed(
-        index, state: .unreachable, code: "nameUnknown",
+        index, state: .unreachable, code: .nameUnknown,
         sentence: "The name \(trunk.host.host) of the provider cannot be resolved.",
         evidence: "the name server gave no address", now: now, into: &actions)
     }
@@ -154,8 +154,8 @@ extension LinkCore {
         default: state = .unreachable
         }
         trunkFailed(
-          index, state: state, code: code, sentence: sentence, evidence: "REGISTER to \(trunks[index].host)",
-          now: now, into: &actions)
+          index, state: state, code: VerdictCode(rawValue: code) ?? .refused, sentence: sentence,
+          evidence: "REGISTER to \(trunks[index].host)", now: now, into: &actions)
       case .stateChanged: break
       }
       actions.append(.statusChanged)
@@ -164,45 +164,18 @@ extension LinkCore {
   }
 
   mutating func trunkFailed(
-    _ index: Int, state: TrunkStatus.State, code: String, sentence: String, evidence: String, now: MonotonicInstant,
-    into actions: inout [LinkAction]
+    _ index: Int, state: TrunkStatus.State, code: VerdictCode, sentence: String, evidence: String,
+    now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let isNew = trunks[index].lastError?.code != code || trunks[index].status != state
+    let isNew = trunks[index].lastError?.code != code.rawValue || trunks[index].status != state
     trunks[index].status = state
-    trunks[index].lastError = ErrorStatus(code: code, sentence: sentence)
+    trunks[index].lastError = ErrorStatus(code, sentence)
     if state != .registered { trunks[index].unregisteredSince = trunks[index].unregisteredSince ?? now }
     actions.append(.statusChanged)
     // Where nothing passes, that is said once and for all.
-    guard isNew, code != "noAnswer" || !isUnproven(trunk: index, now: now) else { return }
-    let name = trunks[index].name
-    actions.append(.log(.warning, "trunk \(name): \(sentence.escapedForLog())"))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "trunk \(name)", code: code, sentence: sentence, evidence: evidence,
-          nextStep: LinkCore.nextSteps.first { $0.code == code }?.step ?? "See the trace of trunk \(name).")))
+    guard isNew, code != .noAnswer || !isUnproven(trunk: index, now: now) else { return }
+    tell(code, of: .trunk(index), sentence, evidence: evidence, now: now, into: &actions)
   }
-
-  /// What a person does about each failure of a trunk.
-  private static let nextSteps: [(code: String, step: String)] = [
-    ("wrongPassword", "Compare username, authUsername and password of the trunk with what the provider shows."),
-    ("forbidden", "Compare username and password; ask the provider whether the account is active."),
-    ("noPassword", "Set password of the trunk."),
-    ("wrongRealm", "Set realm of the trunk to the provider's, if that realm is indeed the provider's."),
-    ("unsupportedAuthentication", "Ask the provider for digest authentication with MD5 or SHA-256."),
-    ("unknownUser", "Check username and domain of the trunk."),
-    ("notARegistrar", "Check registrar of the trunk: what answers there takes no registrations."),
-    ("refused", "Ask the provider why it refuses; the trace of the trunk shows what was sent."),
-    ("redirected", "Set registrar of the trunk to where the provider points."),
-    ("intervalTooBrief", "Set expires of the trunk to a longer time."),
-    ("expiresAtOnce", "Ask the provider why it grants no time; set expires of the trunk."),
-    ("endlessChallenges", "Compare username, authUsername and password; ask the provider."),
-    ("providerBusy", "Nothing: it is tried again. If it lasts, ask the provider."),
-    ("providerError", "Nothing: it is tried again. If it lasts, ask the provider."),
-    ("nameUnknown", "Check registrar and outboundProxy for a misspelling, then the name servers of this machine."),
-    ("providerSilent", "Nothing: it is asked again and again. If it lasts, ask the provider."),
-    ("noAnswer", "Check the line; then whether a firewall drops UDP to the provider; then registrar and its port."),
-  ]
 
   /// The registrar did not answer: the next of its addresses is tried, and the line is looked at.
   mutating func targetSilent(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {

@@ -87,16 +87,10 @@ extension LinkCore {
   private mutating func serversDisagree(
     _ uplink: Int, _ found: UplinkDisagreement, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let name = uplinks[uplink].configuration.name
-    let sentence = "Two STUN servers see different public addresses on uplink \(name); the first one is believed."
-    actions.append(.log(.warning, sentence))
-    actions.append(
-      .verdict(
-        Verdict(
-          at: wallTime(now).description, subject: "uplink \(name)", code: "stunServersDisagree", sentence: sentence,
-          evidence: "\(found.server) sees \(found.sees.address), \(found.other) sees \(found.otherSees.address)",
-          nextStep: "Take the server that is wrong out of stunServers; where neither is, the router has several lines "
-            + "or several addresses, and has to keep one machine on one of them.")))
+    tell(
+      .stunServersDisagree, of: .uplink(uplink),
+      evidence: "\(found.server) sees \(found.sees.address), \(found.other) sees \(found.otherSees.address)", now: now,
+      into: &actions)
   }
 
   mutating func mappingChanged(
@@ -154,7 +148,7 @@ extension LinkCore {
   private mutating func tellOfUnresolvedServers(
     _ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let code = "stunServersUnresolved"
+    let code = VerdictCode.stunServersUnresolved.rawValue
     let configuration = uplinks[uplink].configuration
     let isTrouble =
       !configuration.stunServers.isEmpty
@@ -162,14 +156,10 @@ extension LinkCore {
     if isTrouble, uplinks[uplink].lastError == nil {
       uplinks[uplink].lastError = ErrorStatus(
         code: code, sentence: "The names of the STUN servers of uplink \(configuration.name) cannot be resolved.")
-      actions.append(.log(.warning, "uplink \(configuration.name): the names of its STUN servers cannot be resolved"))
-      actions.append(
-        .verdict(
-          Verdict(
-            at: wallTime(now).description, subject: "uplink \(configuration.name)", code: code,
-            sentence: "The names of the STUN servers cannot be resolved, so the public address is not known.",
-            evidence: "the name server gave no address for any of \(configuration.stunServers.count)",
-            nextStep: "Check stunServers for a misspelling, then the name servers of this machine.")))
+      tell(
+        .stunServersUnresolved, of: .uplink(uplink),
+        evidence: "the name server gave no address for any of \(configuration.stunServers.count)", now: now,
+        into: &actions)
     } else if !isTrouble, uplinks[uplink].lastError?.code == code {
       uplinks[uplink].lastError = nil
     }
