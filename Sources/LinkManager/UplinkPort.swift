@@ -355,9 +355,10 @@ package struct UplinkPort: Sendable {
       case .judge: judge(now: now, random: &random, into: &actions)
       case .firstServer:
         guard current != 0, servers.indices.contains(current) else { continue }
-        // It is asked beside the current one: its answer makes it current again, and its silence means nothing.
+        // It is asked beside the current one: its answer makes it current again, and its silence means nothing. Where all
+        // are silent they are asked in turn.
         timers.set(.firstServer, at: now + Self.firstServerRetry)
-        if suspectSince == nil { send(to: servers[0], now: now, random: &random, into: &actions) }
+        if suspectSince == nil, !isSilent { send(to: servers[0], now: now, random: &random, into: &actions) }
       }
     }
   }

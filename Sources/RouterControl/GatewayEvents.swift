@@ -113,7 +113,8 @@ private final class NotificationHandler: ChannelInboundHandler {
       let answer = HTTPResponseHead(
         version: .http1_1, status: status, headers: ["Content-Length": "0", "Connection": "close"])
       context.write(wrapOutboundOut(.head(answer)), promise: nil)
-      context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in context.close(promise: nil) }
+      context.writeAndFlush(wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in context.close(promise: nil)
+      }
     }
   }
 

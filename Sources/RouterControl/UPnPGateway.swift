@@ -121,7 +121,8 @@ public actor UPnPGateway {
 
   /// `Second-1800`; anything else counts as what was asked for.
   package static func seconds(_ timeout: String?) -> UInt32 {
-    guard let timeout, timeout.lowercased().hasPrefix("second-"), let seconds = UInt32(timeout.dropFirst(7)), seconds > 0
+    guard let timeout, timeout.lowercased().hasPrefix("second-"), let seconds = UInt32(timeout.dropFirst(7)),
+      seconds > 0
     else { return subscriptionSeconds }
     return min(seconds, 86_400)
   }
