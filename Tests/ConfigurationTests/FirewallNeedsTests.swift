@@ -44,6 +44,18 @@ import TrunklineDaemon
     }
   }
 
+  /// The doctor's proof of the port forward comes from there, and nothing is sent there.
+  @Test func theOtherAddressOfASTUNServerMayComeIn() throws {
+    var surroundings = surroundings()
+    surroundings.otherAddresses[Endpoint("217.10.68.152:10000")!] = Endpoint("217.10.68.153:10001")!
+    let plan = try plan(try ConfigurationFiles.text("Examples/contract.yaml"), surroundings)
+    let proofs = ["65002-65002 217.10.68.153/32 10001-10001 ", "65003-65003 217.10.68.153/32 10001-10001 "]
+    #expect(shown(flows(plan, "sip-in")).suffix(2) == proofs)
+    #expect(
+      !plan.rules.filter { $0.id != "sip-in" }.flatMap(\.flows).contains { $0.remote == IPNetwork("217.10.68.153") })
+    #expect(plan.forwards.allSatisfy { $0.sources.contains { $0.remote == IPNetwork("217.10.68.153") } })
+  }
+
   @Test func contractExampleNeedsWhatTheManualLists() throws {
     let plan = try contract()
     #expect(

@@ -19,6 +19,8 @@ public struct FirewallSurroundings: Sendable {
   /// This machine's address on the way to the internet, of each family.
   public var machineV4: IPAddress?
   public var machineV6: IPAddress?
+  /// The other address of STUN servers that have one (RFC 5780 §7.4).
+  public var otherAddresses: [Endpoint: Endpoint] = [:]
 
   public init() {}
 }
@@ -104,11 +106,41 @@ public struct FirewallNeeds {
     let trunks = link.trunks.filter { $0.uplinks.isEmpty || $0.uplinks.contains(uplink.name) }
     let targets = trunks.flatMap { flows($0.target, defaultPort: 5060, sockets, "provider of trunk \($0.name)") }
     let names = trunks.map(\.name).joined(separator: ", ")
+    let proofs = servers.compactMap(proof)
     addPair(
-      "sip", suffix, flows: unique(targets), probe: (.registration, .call), anySourcePort: true,
+      "sip", suffix, flows: unique(targets), probe: (.registration, .call), anySourcePort: true, onlyIn: proofs,
       out: "Registrations and calls of \(names) to the provider, from uplink \(uplink.name)",
-      in: "Answers and calls of the providers of \(names) to uplink \(uplink.name), from whichever port of theirs")
-    addForwards(uplink, sources: targets, suffix)
+      in: "Answers and calls of the providers of \(names) to uplink \(uplink.name), from whichever port of theirs"
+        + (proofs.isEmpty
+          ? ""
+          : "; and what `trunkline doctor` has a STUN server send from its other address, to prove the port forward"))
+    addForwards(uplink, sources: targets + proofs, suffix)
+  }
+
+  /// From the server's other address, which nothing is sent to.
+  private func proof(_ flow: PacketFlow) -> PacketFlow? {
+    guard let server = flow.remote?.base, let port = flow.remotePorts?.lowerBound,
+      let other = surroundings.otherAddresses[Endpoint(server, port: port)], other.address.isV4 == flow.isV4
+    else { return nil }
+    var flow = flow
+    flow.remote = Self.single(other.address)
+    flow.remotePorts = other.port...other.port
+    flow.name = nil
+    return flow
+  }
+
+  /// The STUN servers' places, which ``FirewallSurroundings/otherAddresses`` is asked for.
+  public static func servers(
+    _ configuration: TrunklineConfiguration, _ names: [String: [IPAddress]]
+  ) -> [Endpoint] {
+    var places: [Endpoint] = []
+    for server in configuration.link.uplinks.flatMap(\.stunServers) {
+      for address in server.address.map({ [$0] }) ?? names[server.host] ?? [] {
+        let place = Endpoint(address, port: server.port ?? 3478)
+        if !places.contains(place) { places.append(place) }
+      }
+    }
+    return places
   }
 
   private mutating func addForwards(
@@ -331,10 +363,13 @@ public struct FirewallNeeds {
 
   /// A rule for what leaves and one for what comes back.
   ///
-  /// - Parameter anySourcePort: what comes in may come from any port of the other side.
+  /// - Parameters:
+  ///   - anySourcePort: what comes in may come from any port of the other side.
+  ///   - onlyIn: comes in besides, and nothing goes out to it.
   private mutating func addPair(
     _ id: String, _ suffix: String, side: FirewallRule.Side = .internet, flows: [PacketFlow],
-    probe: (out: FirewallProbe, in: FirewallProbe), anySourcePort: Bool = false, out: String, in: String
+    probe: (out: FirewallProbe, in: FirewallProbe), anySourcePort: Bool = false, onlyIn: [PacketFlow] = [],
+    out: String, in: String
   ) {
     add(
       FirewallRule(
@@ -344,7 +379,7 @@ public struct FirewallNeeds {
     if anySourcePort { for index in back.indices { back[index].remotePorts = nil } }
     add(
       FirewallRule(
-        id: unique("\(id)-in\(suffix)"), direction: .inbound, side: side, flows: unique(back), reason: `in`,
+        id: unique("\(id)-in\(suffix)"), direction: .inbound, side: side, flows: unique(back + onlyIn), reason: `in`,
         probe: probe.in))
   }
 

@@ -2,8 +2,10 @@ import DatagramSockets
 import Dispatch
 import Foundation
 import LinkManager
+import NIOTransport
 import NameResolver
 import NetworkTypes
+import STUN
 import Synchronization
 
 extension FirewallSurroundings {
@@ -19,6 +21,7 @@ extension FirewallSurroundings {
     result.router = router()
     if let ports = ephemeralPorts() { result.ephemeralPorts = ports }
     result.names = await addresses(of: FirewallNeeds.names(configuration), patience: patience)
+    result.otherAddresses = await otherAddresses(of: FirewallNeeds.servers(configuration, result.names))
     // Any address beyond the router does: the route is looked up, nothing is sent.
     let beyond = [IPAddress("192.0.2.1"), IPAddress("2001:db8::1")].compactMap { $0 }
     for remote in beyond {
@@ -26,6 +29,22 @@ extension FirewallSurroundings {
       if own.isV4 { result.machineV4 = own } else { result.machineV6 = own }
     }
     return result
+  }
+
+  /// What STUN servers say of themselves; one that is silent for two seconds says nothing.
+  private static func otherAddresses(of servers: [Endpoint]) async -> [Endpoint: Endpoint] {
+    await withTaskGroup(of: (Endpoint, Endpoint?).self) { group in
+      for server in servers.prefix(STUNClient.mostServers) {
+        group.addTask {
+          let answer = try? await BindingQuery.ask(
+            [STUNTarget(server)], limit: .seconds(2), random: SystemRandom.source(), now: SystemClock.now)
+          return (server, answer?.mapping.message.otherAddress)
+        }
+      }
+      var result: [Endpoint: Endpoint] = [:]
+      for await (server, other) in group { result[server] = other }
+      return result
+    }
   }
 
   /// Lookups hang for as long as name servers are silent, and cannot be called off.
