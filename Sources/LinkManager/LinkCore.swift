@@ -92,11 +92,16 @@ public struct LinkCore: Sendable {
 
   /// When ``timerFired(now:into:)`` is due; `nil` while nothing is.
   public var nextDeadline: MonotonicInstant? {
-    var deadlines = [timers.nextDeadline, transactions.nextDeadline]
-    for socket in sockets { deadlines.append(socket.stun?.nextDeadline) }
-    for trunk in trunks { deadlines.append(trunk.registration?.nextDeadline) }
-    for uplink in uplinks { deadlines.append(uplink.router?.nextDeadline) }
-    return deadlines.compactMap { $0 }.min()
+    // Asked for after each input: without an array, and without copies of what it looks at.
+    var first = timers.nextDeadline
+    func take(_ deadline: MonotonicInstant?) {
+      if let deadline, first.map({ deadline < $0 }) ?? true { first = deadline }
+    }
+    take(transactions.nextDeadline)
+    for index in sockets.indices { take(sockets[index].stun?.nextDeadline) }
+    for index in trunks.indices { take(trunks[index].registration?.nextDeadline) }
+    for index in uplinks.indices { take(uplinks[index].router?.nextDeadline) }
+    return first
   }
 
   // MARK: Inputs

@@ -172,18 +172,24 @@ extension SimulatedNetwork {
   // MARK: To a node
 
   mutating func deliver(_ packet: Datagram, to id: NodeID) {
-    let node = nodes[id.index]
-    if node.isDeaf { return drop(packet, node.name, "deaf") }
-    let candidates = node.sockets.filter {
-      $0.local.port == packet.destination.port && $0.local.address.isV6 == packet.destination.address.isV6
+    if nodes[id.index].isDeaf { return drop(packet, nodes[id.index].name, "deaf") }
+    guard let socket = socket(for: packet.destination, of: id) else {
+      return drop(packet, nodes[id.index].name, "port closed")
     }
-    guard
-      let socket = candidates.first(where: { $0.local.address == packet.destination.address })
-        ?? candidates.first(where: { $0.local.address.isUnspecified })
-    else { return drop(packet, node.name, "port closed") }
-    trace.add(.arrived, at: now, place: node.name, packet: packet)
+    trace.add(.arrived, at: now, place: nodes[id.index].name, packet: packet)
     capture(packet, at: .node(id), isOutward: false)
-    call(id) { $0.datagramReceived(packet.bytes, from: packet.source, on: socket.id, now: $1, into: &$2) }
+    call(id) { $0.datagramReceived(packet.bytes, from: packet.source, on: socket, now: $1, into: &$2) }
+  }
+
+  /// The socket that hears what is sent to `destination`: the one of that very address before one of all addresses.
+  private func socket(for destination: Endpoint, of id: NodeID) -> Int? {
+    var general: Int?
+    for socket in nodes[id.index].sockets
+    where socket.local.port == destination.port && socket.local.address.isV6 == destination.address.isV6 {
+      if socket.local.address == destination.address { return socket.id }
+      if general == nil, socket.local.address.isUnspecified { general = socket.id }
+    }
+    return general
   }
 
   // MARK: Lines and routers

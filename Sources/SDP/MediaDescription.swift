@@ -12,9 +12,11 @@ public struct MediaDescription: Hashable, Sendable, SDPSection {
     var formats: [String]
 
     init?(parsing text: String) {
-      let parts = text.split(separator: " ", omittingEmptySubsequences: true)
+      // By bytes: a message is asked for its streams many times.
+      let parts = text.utf8.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true).map { Substring($0) }
       guard parts.count >= 4 else { return nil }
-      let ports = parts[1].split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+      let ports = parts[1].utf8.split(separator: UInt8(ascii: "/"), maxSplits: 1, omittingEmptySubsequences: false)
+        .map { Substring($0) }
       guard let port = UInt16(decimal: ports[0]) else { return nil }
       if ports.count > 1 {
         guard let count = UInt16(decimal: ports[1]), count > 0 else { return nil }
@@ -62,9 +64,31 @@ public struct MediaDescription: Hashable, Sendable, SDPSection {
   public var kind: String { head.kind }
   /// 0 for a refused stream.
   public var port: UInt16 {
-    get { head.port }
+    get { Self.port(in: lines.first?.text ?? "") }
     set { head.port = newValue }
   }
+  /// The second word of a well-formed line, without reading the rest of it.
+  private static func port(in text: String) -> UInt16 {
+    var word = 0
+    var isInWord = false
+    var port: UInt16 = 0
+    for byte in text.utf8 {
+      if byte == UInt8(ascii: " ") {
+        isInWord = false
+      } else if !isInWord {
+        isInWord = true
+        word += 1
+      }
+      guard word == 2 else {
+        if word > 2 { break }
+        continue
+      }
+      guard isInWord, (48...57).contains(byte) else { break }
+      port = port &* 10 &+ UInt16(byte - 48)
+    }
+    return port
+  }
+
   /// The number of ports after the slash, where one is written.
   public var portCount: Int? {
     get { head.portCount }
