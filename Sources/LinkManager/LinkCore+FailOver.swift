@@ -106,6 +106,9 @@ extension LinkCore {
       if let transaction = leg.serverTransaction {
         transactions.moveAnswers(of: transaction, toSocket: path.socket)
       }
+      for transaction in [leg.clientTransaction, leg.ackedTransaction].compactMap({ $0 }) {
+        transactions.moveRequest(transaction, toSocket: path.socket)
+      }
       replaceStreams(id, now: now, into: &actions)
       beginRepair(id, now: now, into: &actions)
     }

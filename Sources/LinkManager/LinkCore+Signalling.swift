@@ -42,6 +42,11 @@ extension LinkCore {
       counters.responses.count("\(message.status / 100)xx", "in")
       guard message.problem() == nil else { return discard("badResponse") }
     }
+    var path = path
+    // A call that comes to a port which has just been given up is one like any other; its answers leave by the used one.
+    if message.isRequest, !path.isReliable, !sockets[path.socket].isInUse {
+      path.socket = used(with: path.socket) ?? path.socket
+    }
     var events: [TransactionEvent] = []
     transactions.messageReceived(message, path: path, now: now, into: &events)
     handle(events, now: now, into: &actions)

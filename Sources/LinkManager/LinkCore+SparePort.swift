@@ -36,6 +36,8 @@ extension LinkCore {
   /// How long rows live in routers that were not measured: RFC 4787 §4.3 asks for 2 minutes, Linux takes 3 for some flows.
   private static let assumedLifetime = Duration.seconds(190)
   private static let longestRest = Duration.seconds(3600)
+  /// How long a port that was given up while it was well still hears: 64·T1, and what the new registration takes.
+  private static let lingering = Duration.seconds(40)
   /// A verdict says so once for each time that it begins.
   private static let toldAgain = Duration.seconds(60)
 
@@ -75,7 +77,7 @@ extension LinkCore {
   }
 
   /// The one of a port and those that stand in for it that is used.
-  private func used(with index: Int) -> Int? {
+  func used(with index: Int) -> Int? {
     let first = sockets[index].first
     return first == nil ? nil : sockets.firstIndex { $0.isInUse && $0.first == first }
   }
@@ -86,7 +88,8 @@ extension LinkCore {
     return sockets.indices.first { other in
       let candidate = sockets[other]
       guard other != index, candidate.isSpare, candidate.first == first else { return false }
-      return candidate.isEphemeral || candidate.restsSince.map { now - $0 >= restTime(uplink) } ?? true
+      if candidate.isEphemeral { return candidate.local == nil }
+      return candidate.restsSince.map { now - $0 >= restTime(uplink) } ?? true
     }
   }
 
@@ -284,18 +287,28 @@ extension LinkCore {
   }
 
   /// The new port takes over trunks and calls, the old one keeps silent.
+  ///
+  /// - Parameter lingers: the old one still hears, since the provider has not been told yet.
   private mutating func changePlaces(
-    from old: Int, to new: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+    from old: Int, to new: Int, lingers: Bool = false, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard case .uplink(let uplink) = sockets[old].side else { return }
     endComparison(old, into: &actions)
     sockets[old].isInUse = false
     sockets[old].restsSince = now
     sockets[old].stun?.rest()
-    if sockets[old].isEphemeral { closeResting(old, into: &actions) }
+    if sockets[old].isEphemeral {
+      if lingers {
+        timers.set(.portAgain(socket: old), at: now + Self.lingering)
+      } else {
+        closeResting(old, into: &actions)
+      }
+    }
     timers.cancel(.portAgain(socket: new))
     sockets[new].isInUse = true
     uplinks[uplink].backAt = now
+    // A CANCEL or a BYE that is out went where nothing passes.
+    transactions.moveRequests(fromSocket: old, toSocket: new)
     if sockets[new].local == nil {
       actions.append(.openSocket(sockets[new].id, sockets[new].configured))
     } else {
@@ -310,6 +323,7 @@ extension LinkCore {
   /// A port that rested long enough for the router to have forgotten it: where it is the first one and no call is up, it is
   /// tried, and takes its place again if it is answered.
   mutating func portAgainDue(_ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    if sockets[index].isEphemeral, !sockets[index].isInUse { return closeResting(index, into: &actions) }
     guard !sockets[index].isInUse, !sockets[index].isSpare, let used = used(with: index),
       case .uplink(let uplink) = sockets[index].side
     else { return }
@@ -318,7 +332,7 @@ extension LinkCore {
     {
       let name = uplinks[uplink].configuration.name
       actions.append(.log(.notice, "uplink \(name): the router has forgotten the first port; back to it"))
-      return changePlaces(from: used, to: index, now: now, into: &actions)
+      return changePlaces(from: used, to: index, lingers: true, now: now, into: &actions)
     }
     if !legs(ofUplink: uplink).isEmpty || sockets[used].comparison != nil {
       sockets[index].stun?.rest()

@@ -4,7 +4,7 @@ package import SIPSyntax
 package struct SentRequest: Sendable {
   package let message: SIPMessage
   package let bytes: [UInt8]
-  package let path: SIPPath
+  package var path: SIPPath
   /// Nobody is told what becomes of it.
   package var isForgotten: Bool
 
@@ -50,6 +50,18 @@ package enum ClientTransaction: Sendable {
     switch self {
     case .invite(let transaction): transaction.sent
     case .nonInvite(let transaction): transaction.sent
+    }
+  }
+
+  /// Its request, its CANCEL and its ACKs leave by this socket from now on.
+  mutating func move(toSocket socket: Int) {
+    switch self {
+    case .invite(var transaction):
+      transaction.move(toSocket: socket)
+      self = .invite(transaction)
+    case .nonInvite(var transaction):
+      transaction.sent.path.socket = socket
+      self = .nonInvite(transaction)
     }
   }
 

@@ -45,6 +45,11 @@ package struct InviteClientTransaction: Sendable {
     }
   }
 
+  mutating func move(toSocket socket: Int) {
+    sent.path.socket = socket
+    for index in acceptances.indices { acceptances[index].path?.socket = socket }
+  }
+
   /// Keeps the ACK to the 2xx of that tag.
   package mutating func acknowledged(toTag: String, ack: [UInt8], path: SIPPath) {
     guard let index = acceptances.firstIndex(where: { $0.toTag == toTag }) else { return }

@@ -61,6 +61,19 @@ extension TransactionLayer {
     }
   }
 
+  /// The request leaves by this socket from now on where it is repeated, and so do its CANCEL and its ACKs: the way that it
+  /// went is gone. Its Via stays, by which the far side knows it.
+  public mutating func moveRequest(_ id: ClientTransactionID, toSocket socket: Int) {
+    clients[id]?.move(toSocket: socket)
+  }
+
+  /// The same for all requests that left by `old`.
+  public mutating func moveRequests(fromSocket old: Int, toSocket new: Int) {
+    for index in clients.values.indices where clients.values[index].sent.path.socket == old {
+      clients.values[index].move(toSocket: new)
+    }
+  }
+
   /// Another request takes the place of this INVITE: it is not repeated any more, and what comes of it is still told, so
   /// that a late 2xx has its ACK.
   ///

@@ -117,4 +117,35 @@ import Testing
     #expect(
       world.contacts.contains { $0.hasSuffix(":65003") || $0.contains(RepairScenarios.second) }, "\(world.contacts)")
   }
+
+  /// What is taken back is taken back by the port that passes.
+  @Test func anInviteOfADeadPortIsCancelledByTheFreshOne() throws {
+    let world = Self.stale(isLatching: true)
+    #expect(world.runUntilRegistered())
+    world.run(3)
+    _ = try #require(world.dial("+49303333"))
+    world.run(2)
+    RepairScenarios.cut(world, seconds: 1)
+    world.run(12)
+    #expect(world.verdicts.contains { $0.code == "deadNATState" })
+    #expect(world.status.calls.count == 1)
+    #expect(
+      world.net.host(world.provider, as: ProviderHost.self)?.agent.callIDs.count == 1, "the first one is cancelled")
+  }
+
+  /// While the provider has not yet been told, it sends calls to the port that was given up.
+  @Test func aCallToThePortThatIsGivenUpIsTaken() throws {
+    let world = Self.stale(lifetime: 60)
+    #expect(world.runUntilRegistered())
+    world.run(3)
+    RepairScenarios.cut(world, seconds: 5)
+    world.run(25)
+    let isBack = world.net.run(atMost: .seconds(400)) { net in
+      net.host(world.link, as: LinkHost.self)?.logs.contains { $0.sentence.contains("back to it") } ?? false
+    }
+    #expect(isBack)
+    _ = try #require(world.callFromOutside())
+    #expect(world.waitForCall(state: "answered", atMost: 10))
+    #expect(world.hasAudio())
+  }
 }
