@@ -19,9 +19,12 @@ extension LinkCore {
     cutEnded(uplink, lost: lost, back: back, now: now, into: &actions)
     uplinks[uplink].backAt = back
     if uplinks[uplink].recoveringSince != nil { uplinks[uplink].recoveringSince = back }
+    // Where each destination has a row of its own, only the provider can tell whether the router still has its row.
+    let isInDoubt = findings(uplink).dependsOnDestination
     for index in trunks.indices where isTrunk(index, on: uplink) {
       var steps: [RegistrationAction] = []
-      trunks[index].registration?.lineReturned(now: now, random: &random, into: &steps)
+      trunks[index].registration?
+        .lineReturned(isBindingInDoubt: isInDoubt, now: now, random: &random, into: &steps)
       perform(steps, trunk: index, now: now, into: &actions)
     }
     if back - lost >= Self.longOutage { repairAfterLongOutage(uplink, now: now, into: &actions) }

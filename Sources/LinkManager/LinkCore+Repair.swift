@@ -235,10 +235,17 @@ extension LinkCore {
     calls.values.flatMap(\.legs).filter { $0.side == .trunk(trunk) && !$0.isEnded && $0.repair != nil }.map(\.id)
   }
 
+  /// An INVITE of ours that is not withdrawn left from where we are now: however long it rings, it needs no old binding.
+  func needsOldContacts(trunk: Int) -> Bool {
+    movingLegs(ofTrunk: trunk).contains { id in
+      leg(id).map { $0.isConfirmed || $0.isRedialing || $0.clientTransaction == nil } ?? false
+    }
+  }
+
   /// Old bindings go when no call is under way from them any more.
   mutating func releaseOldContacts(now: MonotonicInstant, into actions: inout [LinkAction]) {
     for index in trunks.indices where trunks[index].registration?.keepsOldContacts == true {
-      guard movingLegs(ofTrunk: index).isEmpty else { continue }
+      guard !needsOldContacts(trunk: index) else { continue }
       var steps: [RegistrationAction] = []
       trunks[index].registration?.releaseOldContacts(now: now, random: &random, into: &steps)
       perform(steps, trunk: index, now: now, into: &actions)

@@ -77,6 +77,7 @@ extension LinkCore {
         noteSeen(id, response)
         if case .uplink = sockets[path.socket].side { learnAddress(from: response, path, now: now, into: &actions) }
         responseReceived(response, id, path, now: now, into: &actions)
+        flowAnswered(response, path, now: now, into: &actions)
       case .timedOut(let id): requestTimedOut(id, now: now, into: &actions)
       case .strayResponse: discard("strayResponse")
       case .discarded(let reason): discard(reason)
@@ -171,8 +172,11 @@ extension LinkCore {
       guard trunks.indices.contains(trunk) else { return }
       trunks[trunk].unansweredSince = nil
       var steps: [RegistrationAction] = []
-      let isMoving = !movingLegs(ofTrunk: trunk).isEmpty
-      trunks[trunk].registration?.keepsOldContacts = isMoving
+      if [401, 407].contains(response.status) {
+        learnFlow(ofTrunk: trunk, fromChallenge: response, now: now, into: &actions)
+      }
+      let isNeeded = needsOldContacts(trunk: trunk)
+      trunks[trunk].registration?.keepsOldContacts = isNeeded
       trunks[trunk].registration?.responseReceived(response, now: now, random: &random, into: &steps)
       perform(steps, trunk: trunk, now: now, into: &actions)
       if response.status < 300 { keepNegotiated(trunk, response) }

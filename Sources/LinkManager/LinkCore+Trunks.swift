@@ -191,12 +191,9 @@ extension LinkCore {
   mutating func learnAddress(
     from response: SIPMessage, _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    guard let via = try? response.topVia(), let received = via.received.flatMap({ IPAddress($0) }),
-      let port = via.rport
-    else { return }
+    guard let flow = flow(in: response) else { return }
     var stunActions: [UplinkPort.Action] = []
-    sockets[path.socket].stun?
-      .observed(Endpoint(received, port: port), now: now, random: &random, into: &stunActions)
+    sockets[path.socket].stun?.observed(flow, now: now, random: &random, into: &stunActions)
     perform(stunActions, on: path.socket, now: now, into: &actions)
   }
 
@@ -204,21 +201,77 @@ extension LinkCore {
   mutating func learnFlow(
     ofTrunk index: Int, from response: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side,
-      uplinks[uplink].configuration.publicAddress == nil, let via = try? response.topVia(),
-      let received = via.received.flatMap({ IPAddress($0) }), let port = via.rport
+    guard let flow = flow(in: response) else { return }
+    flowSeen(flow, trunk: index, now: now, into: &actions)
+  }
+
+  /// A challenge shows it too: the REGISTER with credentials names the right contact already. A provider that follows the
+  /// contact to the letter would else send calls nowhere until it was registered once more.
+  mutating func learnFlow(
+    ofTrunk index: Int, fromChallenge response: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let flow = flow(in: response), let path = route(ofTrunk: index), maySeeFlow(index),
+      trunks[index].socket?.rawValue == path.socket, trunks[index].contact != nil
     else { return }
-    flowSeen(Endpoint(received, port: port), trunk: index, now: now, into: &actions)
+    let before = trunks[index].flow
+    trunks[index].flow = flow
+    let contact = contact(ofTrunk: index, path)
+    trunks[index].contact = contact
+    trunks[index].registration?.contactLearned(contact)
+    flowMoved(index, from: before, to: flow, now: now, into: &actions)
+  }
+
+  private func flow(in response: SIPMessage) -> Endpoint? {
+    guard let via = try? response.topVia(), let received = via.received.flatMap({ IPAddress($0) }), let port = via.rport
+    else { return nil }
+    return Endpoint(received, port: port)
+  }
+
+  private func maySeeFlow(_ index: Int) -> Bool {
+    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side else {
+      return false
+    }
+    return uplinks[uplink].configuration.publicAddress == nil
   }
 
   mutating func flowSeen(
     _ endpoint: Endpoint, trunk index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    guard let socket = trunks[index].socket, case .uplink(let uplink) = sockets[socket.rawValue].side,
-      uplinks[uplink].configuration.publicAddress == nil
-    else { return }
+    guard maySeeFlow(index) else { return }
+    let before = trunks[index].flow
     trunks[index].flow = endpoint
     advanceTrunk(index, now: now, into: &actions)
+    flowMoved(index, from: before, to: endpoint, now: now, into: &actions)
+  }
+
+  /// Any answer of the provider shows the flow; those to REGISTER and OPTIONS are read with the rest of what they tell.
+  mutating func flowAnswered(
+    _ response: SIPMessage, _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard response.method != .register, case .uplink(let uplink) = sockets[path.socket].side,
+      findings(uplink).dependsOnDestination, let flow = flow(in: response)
+    else { return }
+    for index in trunks.indices where trunks[index].flow != nil && trunks[index].flow != flow {
+      guard trunks[index].socket?.rawValue == path.socket, route(ofTrunk: index)?.remote == path.remote else {
+        continue
+      }
+      flowSeen(flow, trunk: index, now: now, into: &actions)
+    }
+  }
+
+  /// Where each destination has a row of its own, the STUN servers do not tell that the router has lost its rows: the
+  /// provider's does. What was under way on it is lost.
+  private mutating func flowMoved(
+    _ index: Int, from before: Endpoint?, to endpoint: Endpoint, now: MonotonicInstant,
+    into actions: inout [LinkAction]
+  ) {
+    guard let before, before != endpoint, before.address == endpoint.address, let socket = trunks[index].socket,
+      case .uplink(let uplink) = sockets[socket.rawValue].side,
+      findings(uplink).dependsOnDestination
+    else { return }
+    for id in legs(ofUplink: uplink) where leg(id)?.side == .trunk(index) {
+      beginRepair(id, isCertain: leg(id)?.seenFrom != endpoint, now: now, into: &actions)
+    }
   }
 
   func addRoute(ofTrunk index: Int, to request: inout SIPMessage) {

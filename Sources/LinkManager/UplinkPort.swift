@@ -126,9 +126,9 @@ package struct UplinkPort: Sendable {
     timers.set(.keepalive, at: min(next, now + interval))
   }
 
-  /// A packet that is no keepalive left the port: the NAT has been reminded.
+  /// A packet that is no keepalive left the port: the NAT has been reminded, unless it keeps a row for each destination.
   package mutating func otherPacketSent(now: MonotonicInstant) {
-    guard !servers.isEmpty, !isResting else { return }
+    guard !servers.isEmpty, !isResting, !dependsOnDestination else { return }
     timers.set(.keepalive, at: now + interval)
   }
 

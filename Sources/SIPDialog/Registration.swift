@@ -161,13 +161,25 @@ public struct Registration: Sendable {
     }
   }
 
+  /// Our address as a challenge shows it that is about to be taken: the REGISTER with credentials names it, and nothing is
+  /// sent for its sake alone.
+  public mutating func contactLearned(_ contact: SIPURI) {
+    guard contact != self.contact, case .binding = phase else { return }
+    noteOld(self.contact, unless: contact)
+    self.contact = contact
+  }
+
   /// The line was gone and is back: what went unanswered is sent anew, and the back-off starts from its beginning.
+  ///
+  /// - Parameter isBindingInDoubt: a contact that is registered is registered anew.
   public mutating func lineReturned(
-    now: MonotonicInstant, random: inout RandomSource, into actions: inout [RegistrationAction]
+    isBindingInDoubt: Bool = false, now: MonotonicInstant, random: inout RandomSource,
+    into actions: inout [RegistrationAction]
   ) {
     guard refusals == 0, !isFlooding(now: now) else { return }
     switch phase {
-    case .idle, .bound, .clearing, .removing: break
+    case .bound: if isBindingInDoubt { register(now: now, random: &random, into: &actions) }
+    case .idle, .clearing, .removing: break
     case .binding(let pending):
       // A REGISTER that has only just left has been sent into a line that was up.
       guard now >= pending.sentAt + RegistrationPolicy.answerTime else { return }

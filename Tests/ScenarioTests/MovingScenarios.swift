@@ -159,4 +159,17 @@ import Testing
 
 extension Scene {
   var farCalls: [AgentCallID] { net.host(provider, as: ProviderHost.self)?.agent.callIDs ?? [] }
+
+  /// A call that was dialled once more rings for as long as it likes; the old binding does not wait for it.
+  @Test func theOldBindingDoesNotWaitForACallThatRings() throws {
+    let world = Scene { $0.provider = { $0.quirks.ignoresOptions = true } }
+    #expect(world.runUntilRegistered())
+    world.run(3)
+    _ = try #require(world.dial("+49303333"))
+    world.run(2)
+    RepairScenarios.cut(world, seconds: 61)
+    world.run(12)
+    #expect(world.status.calls.count == 1)
+    #expect(world.contacts == ["sip:1000@\(RepairScenarios.second):65002"])
+  }
 }
