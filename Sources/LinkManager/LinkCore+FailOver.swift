@@ -133,9 +133,22 @@ extension LinkCore {
       && mediaPlan(LinkSocket(leg.path.socket)) != nil && sockets[leg.path.socket].stun?.lostSince == nil
   }
 
+  /// A leg has moved. Where each destination has a row of its own, a port that the STUN server answers may have a dead one
+  /// towards the far side: only what is heard tells.
+  mutating func watchMutePorts(_ id: LegID, now: MonotonicInstant) {
+    guard let leg = leg(id), isMute(leg) else { return }
+    timers.set(.deafPorts(id), at: now + .seconds(2))
+  }
+
+  private func isMute(_ leg: Leg) -> Bool {
+    leg.streams.contains { $0?.isSilent ?? false } && strategy(of: LinkSocket(leg.path.socket))?.contact == .flow
+      && sockets[leg.path.socket].stun?.lostSince == nil
+  }
+
   mutating func deafPortsDue(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard let leg = leg(id), !leg.isEnded, isDeaf(leg), !leg.arePortsReplaced else { return }
-    actions.append(.log(.notice, "call \(name(id)): its media ports get no answer; it goes on at fresh ones"))
+    guard let leg = leg(id), !leg.isEnded, !leg.arePortsReplaced, isDeaf(leg) || leg.repair == nil && isMute(leg)
+    else { return }
+    actions.append(.log(.notice, "call \(name(id)): nothing comes to its media ports; it goes on at fresh ones"))
     withLeg(id) { $0.arePortsReplaced = true }
     replaceStreams(id, now: now, into: &actions)
     beginRepair(id, now: now, into: &actions)

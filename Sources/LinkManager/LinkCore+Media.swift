@@ -224,7 +224,8 @@ extension LinkCore {
       counters.rtpLost &+= new.lostIn > old.lostIn ? new.lostIn - old.lostIn : 0
       withLeg(id) { $0.streams[index]?.counters = new }
     case .silent(let media):
-      guard let (id, _) = stream(media), let leg = leg(id) else { return }
+      guard let (id, index) = stream(media), let leg = leg(id) else { return }
+      withLeg(id) { $0.streams[index]?.isSilent = true }
       suspect(leg.path.socket, now: now, into: &actions)
     case .heard(let media, let gap): audioHeard(media, gap, now: now, into: &actions)
     case .latched, .recorded: return

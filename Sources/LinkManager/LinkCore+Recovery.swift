@@ -77,7 +77,9 @@ extension LinkCore {
   mutating func audioHeard(
     _ media: MediaPortID, _ gap: Duration, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    guard let (id, _) = stream(media), let leg = leg(id), case .trunk = leg.side else { return }
+    guard let (id, index) = stream(media), let leg = leg(id) else { return }
+    withLeg(id) { $0.streams[index]?.isSilent = false }
+    guard case .trunk = leg.side else { return }
     withLeg(id) { $0.lastGap = (now, gap) }
     if leg.awaitsAudioSince != nil { measureGap(id, into: &actions) }
   }

@@ -360,6 +360,7 @@ extension LinkCore {
     }
     timers.cancel(.repair(id))
     actions.append(.log(.info, "call \(name(id)) has moved"))
+    watchMutePorts(id, now: now)
     runHeldOffer(id, now: now, into: &actions)
     releaseOldContacts(now: now, into: &actions)
   }

@@ -83,14 +83,7 @@ extension LinkCore {
       if let stun = sockets[index].stun, stun.keepalive != keepalive {
         sockets[index].stun?.setKeepalive(keepalive, now: now)
       }
-      let plan = mediaPlan(sockets[index].id)
-      for call in calls.values {
-        for leg in call.legs where leg.path.socket == index && !leg.isEnded {
-          for stream in leg.streams.compactMap({ $0 }) where stream.isOpen {
-            if let plan { actions.append(.media(.setSTUN(stream.id, plan))) }
-          }
-        }
-      }
+      tellMediaPlan(of: index, into: &actions)
     }
     for index in trunks.indices {
       if trunks[index].socket.map({ sockets[$0.rawValue].side == .uplink(uplink) }) ?? false {
@@ -99,6 +92,18 @@ extension LinkCore {
     }
     tellOfShortLifetime(uplink, findings, keepalive, now: now, into: &actions)
     updatePortMappings(uplink, now: now, into: &actions)
+  }
+
+  /// The media ports of live calls ask as is right for their uplink now.
+  func tellMediaPlan(of index: Int, into actions: inout [LinkAction]) {
+    guard let plan = mediaPlan(sockets[index].id) else { return }
+    for call in calls.values {
+      for leg in call.legs where leg.path.socket == index && !leg.isEnded {
+        for stream in leg.streams.compactMap({ $0 }) where stream.isOpen {
+          actions.append(.media(.setSTUN(stream.id, plan)))
+        }
+      }
+    }
   }
 
   private mutating func tellOfShortLifetime(

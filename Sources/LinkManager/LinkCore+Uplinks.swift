@@ -78,6 +78,8 @@ extension LinkCore {
       case .serversBack:
         uplinks[uplink].lastError = nil
         actions.append(.log(.notice, "uplink \(name): STUN answers again"))
+        // Ports that were opened meanwhile know no server, and the far side was told a guess.
+        tellMediaPlan(of: index, into: &actions)
       }
       actions.append(.statusChanged)
     }

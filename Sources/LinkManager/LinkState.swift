@@ -124,6 +124,8 @@ struct LegStream: Sendable {
   var isOpen = false
   var rtp: Endpoint?
   var rtcp: Endpoint?
+  /// Audio was heard on it, and is heard no more.
+  var isSilent = false
   var counters = MediaCounters()
 }
 

@@ -1,3 +1,4 @@
+import EmbeddedProvider
 import LinkManager
 import LinkScenario
 import NetworkSimulator
@@ -81,5 +82,25 @@ import Testing
     scene.run(60)
     #expect(Self.requests(scene, 0) <= first + 1)
     #expect(scene.trunk?.state == .registered)
+  }
+
+  /// A call is set up while no STUN server answers: what the far side is told of its ports is a guess until one does.
+  @Test func aCallThatBeganWithoutServersIsPutRightWhenTheyAreBack() throws {
+    let scene = Scene { plan in
+      plan.nat.ports = .random
+      plan.provider = { $0.quirks.latching = false }
+    }
+    #expect(scene.runUntilRegistered())
+    scene.run(3)
+    for node in scene.stun { scene.net.withHost(node, as: STUNServerHost.self) { host, _, _ in host.isDead = true } }
+    scene.run(60)
+    _ = try #require(scene.dial(Scene.farNumber))
+    scene.run(6)
+    #expect(scene.status.calls.map(\.state) == ["answered"])
+    #expect(!scene.hasAudio())
+    for node in scene.stun { scene.net.withHost(node, as: STUNServerHost.self) { host, _, _ in host.isDead = false } }
+    scene.run(70)
+    #expect(scene.status.calls.map(\.state) == ["answered"])
+    #expect(scene.hasAudio())
   }
 }
