@@ -87,7 +87,8 @@ let shells: [Target] =
   + floor(
     "LinkScenario",
     [
-      "NetworkTypes", "PortMapping", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider", "LinkManager",
+      "NetworkTypes", "SIPSyntax", "PortMapping", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider",
+      "LinkManager",
       "NetworkSimulator", orderedCollections,
     ])
   + floor(

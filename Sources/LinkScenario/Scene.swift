@@ -32,6 +32,8 @@ package final class Scene {
     package var hasBehaviorServer = false
     /// For days and years: streams are flows (``RelayPace/flow``), nobody records what he hears, no packet is kept.
     package var isLong = false
+    /// Packets of the line that are kept, the first ones.
+    package var lineCaptureLimit: Int?
   }
 
   package var net: SimulatedNetwork
@@ -134,7 +136,7 @@ package final class Scene {
           PhoneCore(profile: profile, random: RandomSource(seed: seed &+ 10 &+ UInt64(index))),
           random: RandomSource(seed: seed &+ 20 &+ UInt64(index)), pace: pace))
     }
-    lineCapture = net.startCapture(at: .line(router), limit: plan.isLong ? 0 : 200_000)
+    lineCapture = net.startCapture(at: .line(router), limit: plan.lineCaptureLimit ?? (plan.isLong ? 0 : 200_000))
     linkCapture = net.startCapture(at: .node(link), limit: plan.isLong ? 0 : 200_000)
     self.net = net
   }

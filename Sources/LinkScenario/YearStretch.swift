@@ -3,6 +3,7 @@ import EmbeddedProvider
 import LinkManager
 import NetworkSimulator
 import NetworkTypes
+import SIPSyntax
 
 /// Some nights in a row of one office, all of it decided by a seed: days with calls, and a cut each night. State goes on
 /// from night to night, so that an address may come back that the line had before.
@@ -53,7 +54,7 @@ package final class YearStretch {
   private var addresses = ["198.51.100.1"]
   private static let maximumFailures = 50
 
-  /// The same, with what the link logged at its place.
+  /// The same, with what the link logged at its place, and with the SIP messages on the line where they were kept.
   package var accountWithLog: [String] {
     let logs = scene.net.host(scene.link, as: LinkHost.self)?.logs ?? []
     var lines = toldAt.indices.map { (toldAt[$0], account[$0]) }
@@ -61,11 +62,34 @@ package final class YearStretch {
       let seconds = (log.at - scene.net.beginning).inSeconds
       lines.append((seconds, "    \(Self.time(Int(seconds))) \(log.sentence)"))
     }
+    var heardAt: [[Endpoint]: MonotonicInstant] = [:]
+    for packet in scene.net.capture(scene.lineCapture).packets {
+      switch packet.datagram.content {
+      case .sip: break
+      case .rtp:
+        // A stream is told when it begins, and when it goes on after a pause.
+        let ends = [packet.datagram.source, packet.datagram.destination]
+        let before = heardAt.updateValue(packet.at, forKey: ends)
+        if let before, packet.at - before < .seconds(2) { continue }
+      case .stun, .other: continue
+      }
+      let seconds = (packet.at - scene.net.beginning).inSeconds
+      lines.append((seconds, "      \(Self.time(Int(seconds))) \(Self.summary(of: packet))"))
+    }
     // Stable: what happened at the same moment stays in its order.
     return lines.enumerated().sorted { ($0.element.0, $0.offset) < ($1.element.0, $1.offset) }.map(\.element.1)
   }
 
-  package init(seed: UInt64, plan: Plan = Plan(), keepsTrace: Bool = false) {
+  private static func summary(of packet: PacketCapture.Packet) -> String {
+    let ways = "\(packet.datagram.source) \(packet.isOutward ? ">" : "<") \(packet.datagram.destination)"
+    if packet.datagram.content == .rtp { return "\(ways) audio" }
+    guard let message = try? SIPMessage(taking: packet.datagram.bytes) else { return ways }
+    let start = message.isRequest ? message.method.name : "\(message.status)"
+    return "\(ways) \(start) (\(message.value(.cSeq) ?? "")) \(message.callID?.prefix(8) ?? "")"
+  }
+
+  /// - Parameter capturesLine: whether the SIP messages on the line are kept, for ``accountWithLog``.
+  package init(seed: UInt64, plan: Plan = Plan(), capturesLine: Bool = false) {
     let office = YearOffice(seed: seed)
     self.office = office
     self.plan = plan
@@ -75,6 +99,7 @@ package final class YearStretch {
       scene.isLong = true
       scene.nat = office.nat
       scene.line.loss = 0.01
+      if capturesLine { scene.lineCaptureLimit = 1_000_000 }
       scene.link = {
         $0.trunks[0].realm = "provider.example"
         $0.uplinks[0].sparePort = 65003
@@ -86,7 +111,6 @@ package final class YearStretch {
         $0.farEnds.append(FarEnd(NumberPattern("+49305555"), AnswerPlan(.answer(after: .seconds(20)))))
       }
     }
-    if keepsTrace { scene.net.trace.limit = 2_000_000 }
     scene.net.withHost(scene.link, as: LinkHost.self) { host, _, _ in
       host.isWatched = true
       host.trustedProvider = address("203.0.113.10")
@@ -166,7 +190,7 @@ package final class YearStretch {
     // Ringing at the far end, ringing here, being set up, being hung up.
     _ = scene.withPhone(1) { $0.dial(draw(0...1) == 0 ? "+49303333" : "+49305555", script: near, now: $1, into: &$2) }
     scene.run(Double(draw(0...12)) / 10)
-    _ = scene.withPhone(1) { $0.dial("+49304444", script: CallScript(sound: .echo), now: $1, into: &$2) }
+    _ = scene.withPhone(1) { $0.dial("+49304444", script: near, now: $1, into: &$2) }
     _ = scene.withProvider { $0.placeCall(to: Scene.number, from: "+49309999", script: far, now: $1, into: &$2) }
     scene.run(Double(draw(0...25)) / 10)
     if draw(0...2) == 0, let id = scene.phoneCall(draw(0...1)) { scene.hangUpPhone(id) }
