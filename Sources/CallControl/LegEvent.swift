@@ -3,7 +3,7 @@ public import SIPSyntax
 public import SIPTransaction
 
 /// Names one leg: a call of the link and the place of the leg in it. The caller's leg is number 0.
-public struct LegID: Hashable, Sendable, Comparable {
+public struct LegID: Hashable, Sendable, Comparable, Codable {
   public let call: UInt64
   public let index: Int
 

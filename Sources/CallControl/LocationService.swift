@@ -3,7 +3,7 @@ public import SIPSyntax
 public import SIPTransaction
 
 /// Where a registered user can be reached.
-public struct ContactBinding: Sendable, Equatable {
+public struct ContactBinding: Sendable, Equatable, Codable {
   /// The Contact as the user agent wrote it: the request URI of calls to it.
   public var uri: SIPURI
   /// Where its REGISTER came from: calls go back the same way, whatever a NAT in between made of the address.
@@ -16,14 +16,14 @@ public struct ContactBinding: Sendable, Equatable {
 }
 
 /// The bindings of the users who register with us (RFC 3261 §10.3). Who may register is decided before.
-public struct LocationService: Sendable {
+public struct LocationService: Sendable, Codable {
   /// More contacts than this a user has not got; the oldest makes room.
   public static let mostContacts = 8
   /// Registration lifetimes that are granted, and the one given where none is asked for.
   public static let expires: ClosedRange<Int> = 30...3600
   public static let defaultExpires = 300
 
-  private struct User: Sendable {
+  private struct User: Sendable, Codable {
     let name: String
     var bindings: [ContactBinding]
   }
@@ -31,6 +31,11 @@ public struct LocationService: Sendable {
   private var users: [User] = []
 
   public init() {}
+
+  /// Whether the numbers of all sockets are such.
+  public func usesSockets(_ isSocket: (Int) -> Bool) -> Bool {
+    users.allSatisfy { $0.bindings.allSatisfy { isSocket($0.path.socket) } }
+  }
 
   /// The live bindings of a user, the newest first.
   public func bindings(of user: String, now: MonotonicInstant) -> [ContactBinding] {

@@ -4,7 +4,7 @@ public import NetworkTypes
 public import PortMapping
 
 /// One UDP socket of the link: the uplinks' in the order of the configuration, then the office side's.
-public struct LinkSocket: Hashable, Sendable, Comparable {
+public struct LinkSocket: Hashable, Sendable, Comparable, Codable {
   public let rawValue: Int
 
   public init(_ rawValue: Int) { self.rawValue = rawValue }

@@ -5,9 +5,9 @@ import OrderedCollections
 public import PortMapping
 
 /// What is asked of the router of one uplink.
-struct UplinkRouter: Sendable {
+struct UplinkRouter: Sendable, Codable {
   /// One media port that is to be reached, and the RTCP port after it.
-  struct MediaLease: Sendable {
+  struct MediaLease: Sendable, Codable {
     let port: UInt16
     let lease: Int
   }

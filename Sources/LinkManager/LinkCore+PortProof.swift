@@ -7,8 +7,8 @@ import STUN
 /// Routers that say yes and map nothing are not rare, and PCP and NAT-PMP have no way to look. A server that does not know
 /// RESPONSE-PORT proves nothing: before an answer that stays away counts, the server has to answer to the port that we
 /// asked from, when that is named.
-struct PortProof: Sendable {
-  enum Step: Sendable, Equatable {
+struct PortProof: Sendable, Codable {
+  enum Step: Sendable, Equatable, Codable {
     /// Whether the server is one of RFC 5780, and by which port it sees us.
     case asked
     /// An answer to that very port is asked for.
@@ -20,7 +20,7 @@ struct PortProof: Sendable {
   let external: Endpoint
   let server: Endpoint
   var step = Step.asked
-  var transactionID: UInt128 = 0
+  @Limbs var transactionID: UInt128 = 0
   var sent = 0
   var deadline: MonotonicInstant
 

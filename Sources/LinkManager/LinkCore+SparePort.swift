@@ -9,7 +9,7 @@ import SIPSyntax
 import SIPTransaction
 
 /// The look at whether a router holds dead state for a port: it gets no answer, and does a fresh one get one?
-struct PortComparison: Sendable, Equatable {
+struct PortComparison: Sendable, Equatable, Codable {
   /// When the fresh port was opened that is asking now.
   var openedAt: MonotonicInstant
   /// When a fresh port was answered first, by a STUN server or by a provider that does not answer this one.

@@ -16,8 +16,8 @@ import STUN
 public struct LinkCore: Sendable {
   var configuration: LinkConfiguration
   var random: RandomSource
-  private let startedAt: MonotonicInstant
-  private var startedAtWallTime: WallTime
+  let startedAt: MonotonicInstant
+  var startedAtWallTime: WallTime
 
   var sockets: [SocketState] = []
   /// The TCP connections of the office side that are open, both ways. Neither is ever iterated.

@@ -1,8 +1,8 @@
 public import OrderedCollections
 
 /// What the link counted since it started, by the labels of the metrics.
-public struct LinkCounters: Sendable, Equatable {
-  public struct Key: Hashable, Sendable {
+public struct LinkCounters: Sendable, Equatable, Codable {
+  public struct Key: Hashable, Sendable, Codable {
     public let labels: [String]
   }
 

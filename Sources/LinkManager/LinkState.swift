@@ -7,14 +7,14 @@ import SIPSyntax
 import SIPTransaction
 
 /// Which side of the link a socket is on.
-enum LinkSide: Sendable, Equatable {
+enum LinkSide: Sendable, Equatable, Codable {
   /// The index of the uplink in the configuration.
   case uplink(Int)
   case lan
 }
 
 /// One UDP socket of the link.
-struct SocketState: Sendable {
+struct SocketState: Sendable, Codable {
   let id: LinkSocket
   let side: LinkSide
   let configured: Endpoint
@@ -43,7 +43,7 @@ struct SocketState: Sendable {
 }
 
 /// What is remembered of one uplink.
-struct UplinkState: Sendable {
+struct UplinkState: Sendable, Codable {
   var configuration: UplinkConfiguration
   var previousAddresses: [UplinkStatus.PreviousAddress] = []
   var lastChangeAt: WallTime?
@@ -75,7 +75,7 @@ struct UplinkState: Sendable {
 }
 
 /// One account at a provider.
-struct TrunkState: Sendable {
+struct TrunkState: Sendable, Codable {
   var configuration: TrunkConfiguration
   /// Where its requests go, by preference; empty until the name was resolved.
   var targets: [Endpoint] = []
@@ -254,7 +254,7 @@ enum ClientOwner: Sendable {
   case relayed(ServerTransactionID, LegID, SIPMessage)
 }
 
-enum LinkTimer: Hashable, Sendable {
+enum LinkTimer: Hashable, Sendable, Codable {
   case stage(call: UInt64)
   case media(LegID)
   case repair(LegID)

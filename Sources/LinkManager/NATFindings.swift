@@ -28,7 +28,7 @@ public struct NATFindings: Sendable, Hashable, Codable {
 }
 
 /// The NAT of one uplink: what was found, what is being found out, whether anything passes.
-struct NATState: Sendable {
+struct NATState: Sendable, Codable {
   /// What the last discovery found; `nil` before the first has ended.
   var findings: NATFindings?
   /// The family of addresses that was examined.

@@ -1,19 +1,19 @@
 import NetworkTypes
 
 /// What a trunk knows of its provider's signs of life, and how it is reminded of us.
-struct ProviderWatch: Sendable {
+struct ProviderWatch: Sendable, Codable {
   /// OPTIONS that was not answered yet.
-  struct Question: Sendable {
+  struct Question: Sendable, Codable {
     let branch: String
-    let bytes: [UInt8]
+    @LatinText var bytes: [UInt8]
     let target: Endpoint
     let askedAt: MonotonicInstant
     var repetitions = 0
   }
 
   /// A STUN request to the provider's SIP port (RFC 6223).
-  struct Probe: Sendable {
-    let transactionID: UInt128
+  struct Probe: Sendable, Codable {
+    @Limbs var transactionID: UInt128
     let target: Endpoint
   }
 

@@ -6,7 +6,7 @@ package import STUN
 /// A Binding request leaves the port when nothing but keepalives left it for `keepalive`. When one goes unanswered, or SIP
 /// does, the port is *suspect*: it probes every 250 ms for a minute and every second after that, server after server,
 /// until an answer comes. The first address found is believed; a different one is believed when a second answer agrees.
-package struct UplinkPort: Sendable {
+package struct UplinkPort: Sendable, Codable {
   package enum Action: Sendable, Equatable {
     case send([UInt8], to: Endpoint)
     /// The public endpoint is now this; `before` is `nil` for the first one.
@@ -24,10 +24,10 @@ package struct UplinkPort: Sendable {
     case lineReturned(lost: MonotonicInstant, back: MonotonicInstant)
   }
 
-  private enum Timer: Hashable, Sendable { case keepalive, probe, firstServer, judge }
+  private enum Timer: Hashable, Sendable, Codable { case keepalive, probe, firstServer, judge }
 
   /// A mapping that differs from what is known, and is not believed yet.
-  private struct Candidate: Sendable {
+  private struct Candidate: Sendable, Codable {
     let endpoint: Endpoint
     let server: Endpoint
     let at: MonotonicInstant
@@ -37,8 +37,8 @@ package struct UplinkPort: Sendable {
     var isDefenceRepeated = false
   }
 
-  private struct Outstanding: Sendable {
-    let transactionID: UInt128
+  private struct Outstanding: Sendable, Codable {
+    @Limbs var transactionID: UInt128
     let server: Endpoint
     let sentAt: MonotonicInstant
   }
@@ -95,6 +95,9 @@ package struct UplinkPort: Sendable {
   package init(keepalive: Duration) { self.keepalive = keepalive }
 
   package var nextDeadline: MonotonicInstant? { timers.nextDeadline }
+
+  /// Whether it can be what it was read as.
+  var isSound: Bool { (servers.isEmpty || servers.indices.contains(current)) && keepalive < .seconds(3600) }
 
   /// The server that is asked now.
   package var currentServer: Endpoint? { servers.isEmpty || isSilent ? nil : servers[current] }

@@ -1,12 +1,14 @@
 public import LinkManager
 public import NetworkTypes
 
-/// Writes down what one link is told from its beginning, a line each, in pseudonyms.
+/// Writes down what one link is told, from its beginning or from a handover on, a line each, in pseudonyms.
 ///
 /// Needs time for each line (some ten microseconds), so it belongs to a thread of its own: what it is given are values.
 public struct LinkRecorder: Sendable {
   /// The first word of the first line of every recording; the number goes up when old readers cannot read it any more.
-  public static let signature = "trunkline-recording 1"
+  public static let signature = "trunkline-recording 2"
+  /// What this version can read.
+  static let signatures: Set<Substring> = ["trunkline-recording 1", "trunkline-recording 2"]
 
   private var redactor: RecordingRedactor
   private var last: MonotonicInstant
@@ -21,11 +23,27 @@ public struct LinkRecorder: Sendable {
   ) {
     redactor = RecordingRedactor(random: &random)
     last = now
+    lines += Self.beginning("start", seed, now, wallTime, RecordedLine.json(redactor.redact(configuration)))
+  }
+
+  /// Begins another recording with what the link is at this moment; the pseudonyms stay.
+  ///
+  /// - Parameter seed: where the random numbers of the link come from hereafter.
+  /// - Returns: the first two lines.
+  public mutating func begin(
+    with handover: LinkHandover, seed: LinkSeed, now: MonotonicInstant, wallTime: WallTime
+  ) -> [String] {
+    last = now
+    return Self.beginning("handover", seed, now, wallTime, redactor.redact(handover))
+  }
+
+  private static func beginning(
+    _ kind: String, _ seed: LinkSeed, _ now: MonotonicInstant, _ wallTime: WallTime, _ state: String
+  ) -> [String] {
     let words = seed.words.map { String($0, radix: 16) }.joined(separator: ".")
-    let new = redactor.redact(configuration)
-    lines.append(Self.checked(Self.signature))
-    lines.append(
-      Self.checked("start \(now.nanoseconds) \(wallTime.nanoseconds) \(words) \(RecordedLine.json(new))"))
+    return [
+      checked(signature), checked("\(kind) \(now.nanoseconds) \(wallTime.nanoseconds) \(words) \(state)"),
+    ]
   }
 
   /// - Parameter shape: that of what the link asked for, by ``DecisionShape``.

@@ -15,17 +15,16 @@ public struct LinkReplay: Sendable {
   private var rest: ArraySlice<RecordedRun.Entry>
 
   public init(_ recording: RecordedRun) {
-    link = LinkCore(
-      configuration: recording.configuration, random: recording.seed.source, now: recording.beginning,
-      wallTime: recording.wallTime)
-    rest = recording.entries[...]
+    self.init(recording, random: recording.seed.source)
   }
 
   /// As above, with random numbers that begin where no seed does.
   package init(_ recording: RecordedRun, random: RandomSource) {
-    self.init(recording)
-    link = LinkCore(
-      configuration: recording.configuration, random: random, now: recording.beginning, wallTime: recording.wallTime)
+    link =
+      recording.handover.map { LinkCore($0, random: random) }
+      ?? LinkCore(
+        configuration: recording.configuration, random: random, now: recording.beginning, wallTime: recording.wallTime)
+    rest = recording.entries[...]
   }
 
   /// The next input and what the link decides; `nil` at the end.

@@ -131,6 +131,11 @@ struct MessagePseudonyms {
     String(decoding: text(Array(string.utf8), .all), as: UTF8.self)
   }
 
+  /// The value of a header field.
+  mutating func field(_ string: String, _ name: String) -> String {
+    String(decoding: value(Array(string.utf8), of: name), as: UTF8.self)
+  }
+
   mutating func unknown(_ bytes: [UInt8]) -> [UInt8] { text(bytes, .all) }
 
   // MARK: Text

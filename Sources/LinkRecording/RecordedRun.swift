@@ -1,7 +1,7 @@
 public import LinkManager
 public import NetworkTypes
 
-/// A recording that was read: how the link began, and what it was told.
+/// A recording that was read: how the link began, or what it was, and what it was told.
 public struct RecordedRun: Sendable {
   public struct Entry: Sendable {
     public var at: MonotonicInstant
@@ -11,6 +11,8 @@ public struct RecordedRun: Sendable {
   }
 
   public var configuration: LinkConfiguration
+  /// What the link was where the recording begins; `nil` for one that begins with the link.
+  public var handover: LinkHandover?
   public var seed: LinkSeed
   public var beginning: MonotonicInstant
   public var wallTime: WallTime
@@ -36,16 +38,26 @@ public struct RecordedRun: Sendable {
   public init(parsing bytes: [UInt8]) throws(Failure) {
     var lines = bytes.split(separator: 10, omittingEmptySubsequences: true).makeIterator()
     guard let first = lines.next(), let signature = Self.sound(first) else { throw .noRecording }
-    guard signature == LinkRecorder.signature[...] else {
+    guard LinkRecorder.signatures.contains(signature) else {
       throw signature.hasPrefix("trunkline-recording ") ? .newerVersion : .noRecording
     }
     guard let second = lines.next(), let start = Self.sound(second) else { throw .noRecording }
     let fields = start.split(separator: " ", maxSplits: 4)
-    guard fields.count == 5, fields[0] == "start", let now = Int64(fields[1]), let wall = Int64(fields[2]),
-      let seed = RecordedLine.seed(fields[3]),
-      let configuration = RecordedLine.decoded(fields[4], as: LinkConfiguration.self)
+    guard fields.count == 5, let now = Int64(fields[1]), let wall = Int64(fields[2]),
+      let seed = RecordedLine.seed(fields[3])
     else { throw .noRecording }
-    self.configuration = configuration
+    switch fields[0] {
+    case "start":
+      guard let read = RecordedLine.decoded(fields[4], as: LinkConfiguration.self) else { throw .noRecording }
+      configuration = read
+    case "handover":
+      guard HandoverText.isBounded(fields[4]), let read = RecordedLine.decoded(fields[4], as: LinkHandover.self),
+        read.isSound
+      else { throw .noRecording }
+      handover = read
+      configuration = read.configuration
+    default: throw .noRecording
+    }
     self.seed = seed
     beginning = MonotonicInstant(nanoseconds: now)
     wallTime = WallTime(nanoseconds: wall)

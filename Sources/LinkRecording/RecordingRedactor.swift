@@ -104,6 +104,46 @@ public struct RecordingRedactor: Sendable {
     return messages.plain(String(text.dropLast(open))) + String(repeating: "x", count: open)
   }
 
+  // MARK: Handover
+
+  /// What a text of a link's state is.
+  enum TextKind: Sendable {
+    /// A name, a number, a host or an address; and whatever is not known to be something else.
+    case name
+    /// Made at random, or a word of the protocol.
+    case random
+    case callID
+    case secret
+    case product
+  }
+
+  mutating func redact(_ text: String, of kind: TextKind) -> String {
+    switch kind {
+    case .name:
+      if let endpoint = Endpoint(text) { return messages.pseudonyms.endpoint(endpoint).description }
+      if let address = IPAddress(text) { return messages.pseudonyms.address(address).description }
+      return service(text)
+    case .random: return messages.field(text, "content-type")
+    case .callID: return messages.field(text, "call-id")
+    case .secret: return messages.plainSecret(text)
+    case .product: return messages.field(text, "user-agent")
+    }
+  }
+
+  /// A link's state as text, in pseudonyms.
+  mutating func redact(_ handover: LinkHandover) -> String {
+    let recorded = handover.recorded { redact($0) }
+    return HandoverText.redacted(RecordedLine.json(recorded), &self)
+  }
+
+  /// The names of service and transport (RFC 2782) are nobody's.
+  private mutating func service(_ name: String) -> String {
+    let labels = name.split(separator: ".").prefix { $0.hasPrefix("_") }
+    let service = labels.map { $0 + "." }.joined()
+    guard !service.isEmpty, service.utf8.count <= name.utf8.count else { return messages.plain(name) }
+    return service + messages.plain(String(name.dropFirst(service.count)))
+  }
+
   // MARK: Inputs
 
   public mutating func redact(_ input: LinkInput) -> LinkInput {
@@ -118,10 +158,7 @@ public struct RecordingRedactor: Sendable {
         ServiceRecord(
           priority: record.priority, weight: record.weight, port: record.port, target: messages.plain(record.target))
       }
-      // The names of service and transport (RFC 2782) are nobody's.
-      let labels = name.split(separator: ".").prefix { $0.hasPrefix("_") }
-      let service = labels.map { $0 + "." }.joined()
-      return .serviceResolved(service + messages.plain(String(name.dropFirst(service.count))), told)
+      return .serviceResolved(service(name), told)
     case .hostChanged(let interfaces):
       return .hostChanged(
         interfaces.map {

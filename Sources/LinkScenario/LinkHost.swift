@@ -28,6 +28,8 @@ public struct LinkHost: SimulatedHost {
   /// Whether `taken` is kept.
   public var isRecorded = false
   public private(set) var taken: [Taken] = []
+  /// Sees all that the link is told, before what it wants is carried out, and may put another core in its place.
+  public var replace: (@Sendable (_ link: inout LinkCore, _ taken: Taken) -> Void)?
   /// What the link was made with.
   public let beginning:
     (configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime)
@@ -146,6 +148,7 @@ public struct LinkHost: SimulatedHost {
     let isKnown = link.apply(input, now: now, into: &wanted)
     if isWatched { watch(wanted, now: now) }
     if isRecorded { taken.append(Taken(at: now, input: input, actions: wanted)) }
+    replace?(&link, Taken(at: now, input: input, actions: wanted))
     for action in wanted {
       switch action {
       case .openSocket(let socket, let local): actions.append(.openSocket(socket.rawValue, local: local))

@@ -1,7 +1,7 @@
 /// Which pairs of media ports are taken. They are given out in turn, so that a port rests for as long as possible after
 /// its call: late packets of one call must not reach the next.
-public struct PortLedger: Sendable {
-  private enum State: Sendable { case free, taken, unusable }
+public struct PortLedger: Sendable, Codable {
+  private enum State: Int, Sendable, Codable { case free, taken, unusable }
 
   /// The RTP port of the first pair.
   private let base: Int
@@ -14,6 +14,17 @@ public struct PortLedger: Sendable {
   public init(_ range: ClosedRange<UInt16>) {
     base = (Int(range.lowerBound) + 1) / 2 * 2
     states = Array(repeating: .free, count: max(0, (Int(range.upperBound) - base + 1) / 2))
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    base = try container.decode(Int.self, forKey: .base)
+    states = try container.decode([State].self, forKey: .states)
+    next = try container.decode(Int.self, forKey: .next)
+    inUse = states.count { $0 == .taken }
+    guard base >= 0, base % 2 == 0, base + 2 * states.count <= 65_536, next == 0 || states.indices.contains(next) else {
+      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "no port ledger"))
+    }
   }
 
   /// How many pairs there are.

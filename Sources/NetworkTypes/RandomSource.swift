@@ -71,3 +71,23 @@ public struct RandomSource: RandomNumberGenerator, Sendable {
 
   private func rotate(_ value: UInt32, _ bits: UInt32) -> UInt32 { value << bits | value >> (32 - bits) }
 }
+
+extension RandomSource: Codable {
+  public init(from decoder: any Decoder) throws {
+    let halves = try decoder.singleValueContainer().decode([UInt16].self)
+    // 16 words of state, none or 16 of the block, and how many of the block were used.
+    guard halves.count == 33 || halves.count == 65, let last = halves.last, last <= 16, last % 2 == 0 else {
+      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "no random source"))
+    }
+    let words = stride(from: 0, to: halves.count - 1, by: 2).map { UInt32(halves[$0]) | UInt32(halves[$0 + 1]) << 16 }
+    state = Array(words.prefix(16))
+    block = Array(words.dropFirst(16))
+    used = Int(last)
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    let halves = (state + block).flatMap { [UInt16(truncatingIfNeeded: $0), UInt16(truncatingIfNeeded: $0 >> 16)] }
+    try container.encode(halves + [UInt16(used)])
+  }
+}

@@ -1,5 +1,5 @@
 /// A row of DNS that names a server of a service (SRV, RFC 2782).
-public struct ServiceRecord: Sendable, Hashable {
+public struct ServiceRecord: Sendable, Hashable, Codable {
   /// Servers of the lowest number are asked first.
   public var priority: UInt16
   /// Among those of one priority, the share of clients that ask this one first; 0 for hardly any.

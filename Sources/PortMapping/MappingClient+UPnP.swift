@@ -13,7 +13,7 @@ extension MappingClient {
   mutating func ask(_ what: Question, _ request: UPnPRequest, into actions: inout [RouterAction]) {
     let id = nextQuestion
     nextQuestion += 1
-    questions.append((id, what))
+    questions.append(AskedQuestion(id: id, what: what))
     if questions.count > Self.mostQuestions { questions.removeFirst() }
     actions.append(.ask(id, request))
   }

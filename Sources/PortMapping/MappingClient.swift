@@ -4,8 +4,8 @@ public import NetworkTypes
 ///
 /// It is told what happened and answers with ``RouterAction`` and ``MappingNews``. Without a lease it asks for nothing, and
 /// only listens to what the router announces.
-public struct MappingClient: Sendable {
-  enum Stage: Sendable, Hashable {
+public struct MappingClient: Sendable, Codable {
+  enum Stage: Sendable, Hashable, Codable {
     /// Nothing was asked yet.
     case idle
     case probing
@@ -14,7 +14,7 @@ public struct MappingClient: Sendable {
     case nothing
   }
 
-  enum Timer: Hashable, Sendable {
+  enum Timer: Hashable, Sendable, Codable {
     case lease(Int)
     case pcpProbe, natPMPProbe, upnpProbe, probeAgain
     /// Ask for the external address.
@@ -27,7 +27,7 @@ public struct MappingClient: Sendable {
   }
 
   /// What a number that was given to the shell stands for.
-  enum Question: Sendable, Hashable {
+  enum Question: Sendable, Hashable, Codable {
     case discover
     case address
     case subscribe
@@ -36,6 +36,11 @@ public struct MappingClient: Sendable {
     case delete(lease: Int)
     /// Whether a leftover's port is ours; only then it is deleted.
     case examine(lease: Int)
+  }
+
+  struct AskedQuestion: Sendable, Codable {
+    let id: UInt64
+    let what: Question
   }
 
   /// What may be spoken: all, or one alone.
@@ -53,7 +58,7 @@ public struct MappingClient: Sendable {
   var epoch = RouterEpoch()
   var random: RandomSource
   var timers = TimerTable<Timer>()
-  var questions: [(id: UInt64, what: Question)] = []
+  var questions: [AskedQuestion] = []
   var nextQuestion: UInt64 = 1
   var upnpVersion: Int?
   var probesSent = 0

@@ -11,7 +11,7 @@ public enum MappingProtocol: String, Sendable, Hashable, CaseIterable, Codable {
 }
 
 /// A port of ours that the world shall reach.
-public struct MappingWish: Sendable, Hashable {
+public struct MappingWish: Sendable, Hashable, Codable {
   public var transport: MappedTransport
   public var internalPort: UInt16
   /// The external port that is asked for first; the router may give another one.

@@ -26,7 +26,7 @@ public enum PCPResultCode: UInt8, Sendable, Hashable, CaseIterable {
 }
 
 /// The transport of a mapping, by its IANA protocol number.
-public enum MappedTransport: UInt8, Sendable, Hashable, CaseIterable {
+public enum MappedTransport: UInt8, Sendable, Hashable, CaseIterable, Codable {
   case tcp = 6
   case udp = 17
 }

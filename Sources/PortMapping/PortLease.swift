@@ -2,8 +2,8 @@ public import NetworkTypes
 
 /// One mapping at a router: asked for, held, renewed at half its life, given back. It knows no protocol: what a request looks
 /// like and how often it is repeated is ``MappingClient``'s.
-public struct PortLease: Sendable {
-  public enum State: Sendable, Hashable {
+public struct PortLease: Sendable, Codable {
+  public enum State: Sendable, Hashable, Codable {
     /// Nobody was asked yet.
     case wanted
     /// Asked, and not answered yet; what was held before (`external`) may be gone.
@@ -30,7 +30,7 @@ public struct PortLease: Sendable {
   public private(set) var state = State.wanted
   /// The one that asked, or holds, it.
   public internal(set) var `protocol`: MappingProtocol?
-  public internal(set) var nonce: UInt128
+  @Limbs public internal(set) var nonce: UInt128
   /// The external port that UPnP mapped to this one for a process that was killed.
   var inherited: UInt16?
   /// The external port that is suggested next.

@@ -1,7 +1,7 @@
 public import NetworkTypes
 
 /// A router's clock since it lost its mappings, as it told it, and ours at that moment: what shows that it lost them again.
-public struct RouterEpoch: Sendable, Hashable {
+public struct RouterEpoch: Sendable, Hashable, Codable {
   private var told: UInt32?
   private var toldAt = MonotonicInstant(nanoseconds: 0)
 

@@ -39,7 +39,7 @@ public enum MappingNews: Sendable, Hashable {
 }
 
 /// What is wrong with a router that was asked for mappings.
-public enum RouterFinding: Sendable, Hashable {
+public enum RouterFinding: Sendable, Hashable, Codable {
   /// Neither PCP nor NAT-PMP nor UPnP.
   case speaksNothing
   /// It refuses; the code is that of the protocol.

@@ -113,7 +113,7 @@ extension Registration {
     }
     failures = 0
     refusals = 0
-    binding = (registered, now + .seconds(granted))
+    binding = Binding(contact: registered, until: now + .seconds(granted))
     phase = .bound
     nextDeadline = now + RegistrationPolicy.refreshDelay(expires: granted, random: &random)
     setState(.registered(until: now + .seconds(granted)), into: &actions)

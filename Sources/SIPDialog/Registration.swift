@@ -13,8 +13,8 @@ import SIPTransaction
 ///   still lists it, and not before its calls have moved (``keepsOldContacts``).
 ///
 /// One timer, ``nextDeadline``, is all that ever runs.
-public struct Registration: Sendable {
-  public enum State: Sendable, Hashable {
+public struct Registration: Sendable, Codable {
+  public enum State: Sendable, Hashable, Codable {
     case unregistered
     /// The first REGISTER is out.
     case registering
@@ -28,7 +28,7 @@ public struct Registration: Sendable {
   }
 
   /// A REGISTER that is out.
-  struct Pending: Sendable {
+  struct Pending: Sendable, Codable {
     /// The contacts in it, the first being what it is about.
     let contacts: [SIPURI]
     let sequence: UInt32
@@ -41,7 +41,13 @@ public struct Registration: Sendable {
     var contact: SIPURI? { contacts.first }
   }
 
-  enum Phase: Sendable {
+  /// What a registrar has, and until when.
+  struct Binding: Sendable, Codable {
+    let contact: SIPURI
+    let until: MonotonicInstant
+  }
+
+  enum Phase: Sendable, Codable {
     case idle
     /// Our contact is being registered, for the first time or again.
     case binding(Pending)
@@ -75,7 +81,7 @@ public struct Registration: Sendable {
   /// Seconds, as configured or as a 423 made it.
   var expires: Int
   /// What the registrar has, and until when.
-  var binding: (contact: SIPURI, until: MonotonicInstant)?
+  var binding: Binding?
   /// Former contacts of ours that the registrar may have, the newest last.
   var oldContacts: [SIPURI] = []
   /// Those of them that it listed last.

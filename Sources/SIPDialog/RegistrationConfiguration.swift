@@ -2,7 +2,7 @@ public import NetworkTypes
 public import SIPSyntax
 
 /// One account at a registrar.
-public struct RegistrationConfiguration: Sendable, Equatable {
+public struct RegistrationConfiguration: Sendable, Equatable, Codable {
   /// The address of record: what is registered.
   public var aor: SIPURI
   /// The request URI, without a user part.

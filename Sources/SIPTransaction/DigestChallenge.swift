@@ -2,7 +2,7 @@ public import NetworkTypes
 public import SIPSyntax
 
 /// A hash of digest authentication (RFC 7616 §3.3, RFC 8760), weakest first.
-public enum DigestAlgorithm: Int, Hashable, Sendable, Comparable, CaseIterable {
+public enum DigestAlgorithm: Int, Hashable, Sendable, Comparable, CaseIterable, Codable {
   case md5
   case md5Session
   case sha256
@@ -41,7 +41,7 @@ public enum DigestAlgorithm: Int, Hashable, Sendable, Comparable, CaseIterable {
 }
 
 /// A challenge that we can answer: scheme Digest, an algorithm we know, and no `qop` or `qop=auth` among others.
-public struct DigestChallenge: Sendable, Equatable {
+public struct DigestChallenge: Sendable, Equatable, Codable {
   public let realm: String
   public let nonce: String
   public let opaque: String?

@@ -3,7 +3,7 @@ public import SIPSyntax
 
 /// Our side of digest authentication towards one provider: the challenges in force, their nonce counts, and whether a new
 /// challenge can be answered or means that the password is wrong.
-public struct DigestSession: Sendable {
+public struct DigestSession: Sendable, Codable {
   /// What a 401 or 407 means.
   public enum Verdict: Sendable, Equatable {
     /// ``authorize(_:random:)`` answers it: send the request again.
@@ -16,7 +16,7 @@ public struct DigestSession: Sendable {
     case unsupported
   }
 
-  private struct Slot: Sendable {
+  private struct Slot: Sendable, Codable {
     let header: HeaderName
     var challenge: DigestChallenge
     var nonceCount: UInt32 = 0

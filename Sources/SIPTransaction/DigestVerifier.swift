@@ -24,7 +24,8 @@ public struct DigestVerifier: Sendable {
   }
 
   public let realm: String
-  private let key: SymmetricKey
+  /// The key of our nonces, 256 bits.
+  private let secret: [UInt64]
   private let lifetime: Duration
   private let memory: Int
   private var lastSerial: UInt64 = 0
@@ -43,9 +44,7 @@ public struct DigestVerifier: Sendable {
     self.realm = realm
     self.lifetime = lifetime
     self.memory = max(memory, 1)
-    var bytes: [UInt8] = []
-    for _ in 0..<4 { bytes.append(bigEndian: random.next()) }
-    key = SymmetricKey(data: bytes)
+    secret = (0..<4).map { _ in random.next() }
   }
 
   /// The value of WWW-Authenticate or Proxy-Authenticate. MD5, since phones understand nothing else reliably.
@@ -130,7 +129,9 @@ public struct DigestVerifier: Sendable {
   /// 128 bits of HMAC-SHA256 (RFC 2104). The key is of this verifier, and with it of its realm; the realm's name is left out,
   /// so that a recording in which it is a pseudonym has the same nonces.
   private func signature(_ text: String) -> String {
-    let code = HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: key)
+    var bytes: [UInt8] = []
+    for word in secret { bytes.append(bigEndian: word) }
+    let code = HMAC<SHA256>.authenticationCode(for: Array(text.utf8), using: SymmetricKey(data: bytes))
     return String(DigestHash.hexadecimal(code).prefix(32))
   }
 
@@ -140,5 +141,47 @@ public struct DigestVerifier: Sendable {
     }
     // Some name the server only, without a user part (seen on sipp): RFC 3261 §22.4 leaves the difference to us.
     return claimed.user == nil || claimed.user == actual.user
+  }
+}
+
+extension DigestVerifier: Codable {
+  private enum CodingKeys: String, CodingKey {
+    case realm
+    case secret = "key"
+    case lifetime, memory, lastSerial, counts, ring, ringPosition, forgottenSerial
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    realm = try container.decode(String.self, forKey: .realm)
+    secret = try container.decode([Limbs].self, forKey: .secret).map { UInt64(truncatingIfNeeded: $0.wrappedValue) }
+    lifetime = .seconds(try container.decode(Double.self, forKey: .lifetime))
+    memory = try container.decode(Int.self, forKey: .memory)
+    lastSerial = try container.decode(UInt64.self, forKey: .lastSerial)
+    ring = try container.decode([UInt64].self, forKey: .ring)
+    ringPosition = try container.decode(Int.self, forKey: .ringPosition)
+    forgottenSerial = try container.decode(UInt64.self, forKey: .forgottenSerial)
+    let counts = try container.decode([UInt32?].self, forKey: .counts)
+    guard secret.count == 4, memory > 0, ring.count <= memory, counts.count == ring.count,
+      ringPosition == 0 || ring.indices.contains(ringPosition) && ring.count == memory
+    else {
+      throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "no verifier"))
+    }
+    for (serial, count) in zip(ring, counts) { self.counts[serial] = count ?? .max }
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(realm, forKey: .realm)
+    try container.encode(secret.map { Limbs(wrappedValue: UInt128($0)) }, forKey: .secret)
+    try container.encode(lifetime.inSeconds, forKey: .lifetime)
+    try container.encode(memory, forKey: .memory)
+    try container.encode(lastSerial, forKey: .lastSerial)
+    try container.encode(ring, forKey: .ring)
+    try container.encode(ringPosition, forKey: .ringPosition)
+    try container.encode(forgottenSerial, forKey: .forgottenSerial)
+    // The nonces that are remembered are those of the ring; one that was used without a count is used up.
+    try container.encode(
+      ring.map { counts[$0].flatMap { count in count == .max ? nil : count } }, forKey: .counts)
   }
 }

@@ -1,7 +1,7 @@
 public import NetworkTypes
 
 /// A way for SIP packets: one of our sockets, as its owner numbers them, and the far endpoint.
-public struct SIPPath: Hashable, Sendable {
+public struct SIPPath: Hashable, Sendable, Codable {
   /// The number that the owner of the sockets gave to ours.
   public var socket: Int
   public var remote: Endpoint
@@ -16,7 +16,7 @@ public struct SIPPath: Hashable, Sendable {
 }
 
 /// Names a client transaction of one ``TransactionLayer``. Later transactions have greater numbers.
-public struct ClientTransactionID: Hashable, Sendable, Comparable, CustomStringConvertible {
+public struct ClientTransactionID: Hashable, Sendable, Comparable, Codable, CustomStringConvertible {
   let rawValue: UInt64
 
   public var description: String { "client \(rawValue)" }

@@ -28,7 +28,7 @@ public struct TransactionLayer: Sendable {
   var servers: [ServerTransactionID: ServerTransaction] = [:]
   var serverIDs: [ServerKey: ServerTransactionID] = [:]
   var acceptedIDs: [AcceptedKey: ServerTransactionID] = [:]
-  private var lastID: UInt64 = 0
+  var lastID: UInt64 = 0
 
   public init(timers: SIPTimers = .init(), serverLimit: Int = 20_000) {
     times = timers

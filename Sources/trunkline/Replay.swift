@@ -51,7 +51,8 @@ struct Replay: ParsableCommand {
       account.from = (end - recording.beginning).inSeconds - last
     }
     Console.print(
-      "A link that began at \(recording.wallTime); seconds since then, names and addresses are pseudonyms.\n")
+      "A link \(recording.handover == nil ? "that began" : "as it was") at \(recording.wallTime); "
+        + "seconds since then, names and addresses are pseudonyms.\n")
     let outcome = account.play(recording)
     Console.print("")
     if let ending = recording.ending { Console.print("The recording ends early: \(ending).") }
