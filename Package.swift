@@ -133,7 +133,9 @@ let checks: [Target] = [
   .testTarget(
     name: "DaemonTests",
     dependencies: [
-      "TrunklineDaemon", "ControlAPI", "LinkManager", "LinkRecording", "NetworkTypes", "DatagramSockets",
+      "TrunklineDaemon", "ControlAPI", "LinkManager", "LinkRecording", "LinkScenario", "NetworkSimulator",
+      "NetworkTypes",
+      "DatagramSockets",
     ], swiftSettings: settings),
   .testTarget(
     name: "ConfigurationTests",

@@ -2,6 +2,8 @@ import ControlAPI
 import Foundation
 import LinkManager
 import LinkRecording
+import LinkScenario
+import NetworkSimulator
 import NetworkTypes
 import Synchronization
 import Testing
@@ -99,7 +101,7 @@ import TrunklineDaemon
     let bench = Bench()
     for run in 0..<6 {
       let recorder = bench.recorder {
-        $0.run = 4000
+        $0.longest = 4000
         $0.total = 12_000
         $0.shareOfFree = 1
       }
@@ -117,6 +119,101 @@ import TrunklineDaemon
       }
       #expect(sizes.reduce(0, +) < 16_000)
       #expect(files.count { $0.hasSuffix(".incident") } == sizes.count)
+    }
+  }
+
+  /// A link that is recorded as the daemon does it.
+  static func record(_ scene: Scene, with recorder: FlightRecorder) {
+    scene.net.withHost(scene.link, as: LinkHost.self) { host, _, _ in
+      let beginning = host.beginning
+      recorder.begin(
+        beginning.configuration, LinkSeed([1]), now: beginning.now, wallTime: beginning.wallTime)
+      let handovers = Mutex<UInt64>(0)
+      host.replace = { link, taken in
+        let wallTime = link.wallTime(taken.at)
+        recorder.took(taken.input, now: taken.at, actions: taken.actions, wallTime: wallTime)
+        recorder.flush()
+        guard recorder.wantsHandover else { return }
+        let number = handovers.withLock { count in
+          count += 1
+          return count
+        }
+        let seed = LinkSeed([number, 7])
+        guard let handover = link.handOver(random: seed.source) else { return }
+        recorder.handedOver(handover, seed, now: taken.at, wallTime: wallTime)
+      }
+    }
+  }
+
+  static func sizes(_ folder: String) throws -> [(name: String, size: Int)] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".recording") }.sorted().map {
+      ($0, (try FileManager.default.attributesOfItem(atPath: folder + "/" + $0)[.size] as? Int) ?? 0)
+    }
+  }
+
+  /// Weeks with small limits: the oldest recordings go, nothing pauses, and each that is there stands for itself.
+  @Test(arguments: [2, 9] as [UInt64]) func recordingsAreARing(seed: UInt64) throws {
+    let bench = Bench()
+    let recorder = bench.recorder {
+      $0.segment = 40_000
+      $0.longest = 300_000
+      $0.total = 600_000
+      $0.shareOfFree = 1
+    }
+    var plan = YearStretch.Plan()
+    plan.nights = 3
+    plan.callsPerDay = 12
+    let stretch = YearStretch(seed: seed, plan: plan)
+    Self.record(stretch.scene, with: recorder)
+    stretch.run()
+    recorder.flush()
+    let files = try Self.sizes(bench.folder)
+    #expect(files.count > 3)
+    #expect(files.reduce(0) { $0 + $1.size } <= 600_000)
+    #expect(bench.warnings.withLock { $0 }.isEmpty)
+    for file in files {
+      let bytes = Array(try #require(FileManager.default.contents(atPath: bench.folder + "/" + file.name)))
+      let recording = try RecordedRun(parsing: bytes)
+      #expect(recording.ending == nil && recording.handover != nil, "\(file.name)")
+      #expect(ReplayAccount { _ in }.play(recording).differsAt == nil, "\(file.name)")
+      // What a crash leaves.
+      let torn = try RecordedRun(parsing: Array(bytes.dropLast(7)))
+      #expect(torn.entries.count >= recording.entries.count - 1)
+      #expect(ReplayAccount { _ in }.play(torn).differsAt == nil, "\(file.name)")
+    }
+    let incidents = recorder.incidents()
+    #expect(!incidents.isEmpty)
+    for incident in incidents {
+      let recording = try Self.read(recorder.incident(incident.id))
+      #expect(ReplayAccount { _ in }.play(recording).differsAt == nil, "\(incident.id)")
+    }
+  }
+
+  /// A link that is never quiet fills its recording, which is said once; at the next quiet moment another one begins.
+  @Test func aFullRecordingGoesOnWithTheNext() throws {
+    let bench = Bench()
+    let recorder = bench.recorder {
+      $0.longest = 8000
+      $0.shareOfFree = 1
+    }
+    Self.begin(recorder)
+    for round in 0..<3 {
+      for second in 0..<300 {
+        Self.take(recorder, second: Int64(round * 1000 + second))
+        if second % 20 == 0 { recorder.flush() }
+      }
+      #expect(recorder.wantsHandover)
+      let now = MonotonicInstant(nanoseconds: Int64(round * 1000 + 300) * 1_000_000_000)
+      var link = LinkCore(
+        configuration: LinkConfiguration(), random: RandomSource(seed: 1), now: now, wallTime: WallTime(nanoseconds: 0))
+      let given = link.handOver(random: LinkSeed([3]).source)
+      let handover = try #require(given)
+      // The clock was set back: the name is a later one all the same.
+      recorder.handedOver(handover, LinkSeed([3]), now: now, wallTime: WallTime(nanoseconds: 0))
+      recorder.flush()
+      #expect(!recorder.wantsHandover)
+      #expect(try Self.sizes(bench.folder).count == round + 2)
+      #expect(bench.warnings.withLock { $0.count } == 1)
     }
   }
 

@@ -2,7 +2,7 @@ import ControlAPI
 import Foundation
 import NetworkTypes
 
-/// The folder with the recordings of the last runs, and a small file for each incident that names its part of one of them: the
+/// The folder with the recordings of this run and the last ones, and a small file for each incident that names its part of one of them: the
 /// recording from its beginning to the end of the incident. Nothing is copied, so an incident costs nothing.
 struct IncidentFolder: Sendable {
   let path: String
@@ -26,7 +26,7 @@ struct IncidentFolder: Sendable {
       atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     let system = try FileManager.default.attributesOfFileSystem(forPath: path)
     let free = (system[.systemFreeSize] as? NSNumber)?.doubleValue ?? 0
-    let limit = min(limits.run, Int(free * limits.shareOfFree))
+    let limit = min(limits.longest, Int(free * limits.shareOfFree))
     var room = limits.total - limit
     for name in names(".recording").reversed() {
       let size = self.size(name)
@@ -49,12 +49,18 @@ struct IncidentFolder: Sendable {
     return limit
   }
 
-  func create(_ name: String) throws -> FileHandle {
+  /// A new file; its name is later than that of every other, whatever the clock says.
+  func create(_ wallTime: WallTime) throws -> (name: String, file: FileHandle) {
+    var wallTime = wallTime
+    if let last = names(".recording").last, last >= Self.name(wallTime), let time = Int64(last.prefix { $0 != "." }) {
+      wallTime = WallTime(nanoseconds: (time + 1) * 1_000_000)
+    }
+    let name = Self.name(wallTime)
     guard
       FileManager.default.createFile(atPath: file(name), contents: nil, attributes: [.posixPermissions: 0o600]),
       let handle = FileHandle(forWritingAtPath: file(name))
     else { throw CocoaError(.fileWriteUnknown) }
-    return handle
+    return (name, handle)
   }
 
   /// Writes or rewrites an incident's file; it is there whole or not at all.

@@ -58,6 +58,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   var link: LinkCore
   /// Writes down what the core is told; set before the start.
   private var recorder: FlightRecorder?
+  /// Before that nobody asks whether the core can be replaced.
+  private var handoverAt = MonotonicInstant(nanoseconds: 0)
   private let seed: LinkSeed
   private let madeAt: (now: MonotonicInstant, wallTime: WallTime)
   var embedded: EmbeddedParts?
@@ -167,9 +169,22 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
     var actions: [LinkAction] = []
     let isKnown = link.apply(input, now: now, into: &actions)
     recorder?.took(input, now: now, actions: actions, wallTime: link.wallTime(now))
+    handOver(now: now)
     perform(actions)
     updateWakeUp()
     return isKnown
+  }
+
+  /// Where another recording is to begin, and the moment is quiet, the core is replaced by the one that its handover makes.
+  /// Looked at once a second at most.
+  private func handOver(now: MonotonicInstant) {
+    guard let recorder, now >= handoverAt, recorder.wantsHandover else { return }
+    handoverAt = now + .seconds(1)
+    // The story of an outage is better told in one recording.
+    guard link.isAtEase || recorder.isHandoverOverdue else { return }
+    let seed = LinkSeed(SystemRandom.words())
+    guard let handover = link.handOver(random: seed.source) else { return }
+    recorder.handedOver(handover, seed, now: now, wallTime: link.wallTime(now))
   }
 
   /// Gives the link a configuration that was read again. What people switched off stays so: no file says otherwise.
