@@ -49,6 +49,8 @@ public struct ProviderQuirks: Sendable, Hashable {
   public var numberInRequestURI = false
   /// Whether OPTIONS stay unanswered.
   public var ignoresOptions = false
+  /// Whether a customer may call a customer, be it himself.
+  public var connectsCustomers = false
 
   public init() {}
 }
@@ -99,6 +101,8 @@ public struct ProviderConfiguration: Sendable {
   /// The first match wins; numbers without one get 404.
   public var farEnds: [FarEnd] = FarEnd.services
   public var quirks = ProviderQuirks()
+  /// Civil time when the clock of all inputs is zero: what answers then say in Date; `nil` for none.
+  public var clock: WallTime?
   public var mediaPorts: ClosedRange<UInt16> = 40000...40999
   /// The number of its first media port, so that several cores can share one media engine: a million belong to it.
   public var mediaBase: UInt32 = 1_000_000

@@ -1,6 +1,7 @@
 import CallControl
 public import MediaRelay
 public import NetworkTypes
+import OrderedCollections
 import SDP
 import SIPSyntax
 import SIPTransaction
@@ -31,6 +32,8 @@ public struct ProviderCore: Sendable {
   public private(set) var configuration: ProviderConfiguration
   private var agent: UserAgent
   private var registrar: ProviderRegistrar
+  /// Calls of one customer to another: the one that we took, and the one that we made for it.
+  private var joined: [(taken: AgentCallID, placed: AgentCallID)] = []
 
   public init(configuration: ProviderConfiguration, random: RandomSource) {
     self.configuration = configuration
@@ -156,8 +159,12 @@ public struct ProviderCore: Sendable {
         requestReceived(id, request, path, now: now, into: &actions)
       case .response, .timedOut: break
       case .ringing(let id): actions.append(.event(.ringing(id)))
-      case .answered(let id): actions.append(.event(.answered(id)))
-      case .ended(let id, let ending): actions.append(.event(.ended(id, ending)))
+      case .answered(let id):
+        actions.append(.event(.answered(id)))
+        joinedAnswered(id, now: now, into: &actions)
+      case .ended(let id, let ending):
+        actions.append(.event(.ended(id, ending)))
+        joinedEnded(id, now: now, into: &actions)
       case .recorded(let id, let samples): actions.append(.event(.recorded(id, samples: samples)))
       }
     }
@@ -196,7 +203,10 @@ public struct ProviderCore: Sendable {
     case .info, .notify, .message: response = SIPMessage(responding: request, status: 200)
     default: response = SIPMessage(responding: request, status: 405)
     }
-    guard let response else { return }
+    guard var response else { return }
+    if let clock = configuration.clock {
+      response.set(.date, SIPDate.text(WallTime(nanoseconds: clock.nanoseconds &+ now.nanoseconds)))
+    }
     var notices: [AgentNotice] = []
     agent.respond(id, response, now: now, into: &notices)
     handle(notices, now: now, into: &actions)
@@ -229,9 +239,51 @@ public struct ProviderCore: Sendable {
       if let call = agent.takeCall(id, invite, path, plan: plan, now: now, into: &notices) {
         actions.append(.event(.called(call, number: number, caller: caller, isInbound: true)))
       }
+    } else if configuration.quirks.connectsCustomers, registrar.account(number: number) != nil {
+      return connect(id, invite, path, number, caller, now: now, into: &actions)
     } else {
       agent.respond(id, SIPMessage(responding: invite, status: 404), now: now, into: &notices)
     }
     handle(notices, now: now, into: &actions)
+  }
+
+  // MARK: From customer to customer
+
+  private mutating func connect(
+    _ id: ServerTransactionID, _ invite: SIPMessage, _ path: SIPPath, _ number: String, _ caller: String,
+    now: MonotonicInstant, into actions: inout [ProviderAction]
+  ) {
+    var notices: [AgentNotice] = []
+    // Until the two are joined each hears itself.
+    let script = CallScript(sound: .echo)
+    let taken = agent.takeCall(id, invite, path, plan: AnswerPlan(.never, script: script), now: now, into: &notices)
+    handle(notices, now: now, into: &actions)
+    guard let taken else { return }
+    if let placed = placeCall(to: number, from: caller, script: script, now: now, into: &actions) {
+      joined.append((taken, placed))
+    } else {
+      notices = []
+      agent.refuse(taken, 480, now: now, into: &notices)
+      handle(notices, now: now, into: &actions)
+    }
+  }
+
+  private mutating func joinedAnswered(
+    _ id: AgentCallID, now: MonotonicInstant, into actions: inout [ProviderAction]
+  ) {
+    guard let pair = joined.first(where: { $0.taken == id || $0.placed == id }) else { return }
+    if pair.placed == id {
+      var notices: [AgentNotice] = []
+      agent.finish(pair.taken, now: now, into: &notices)
+      handle(notices, now: now, into: &actions)
+    } else if let taken = agent.calls[pair.taken]?.media, let placed = agent.calls[pair.placed]?.media {
+      actions.append(.media(.couple(taken, placed)))
+    }
+  }
+
+  private mutating func joinedEnded(_ id: AgentCallID, now: MonotonicInstant, into actions: inout [ProviderAction]) {
+    guard let place = joined.firstIndex(where: { $0.taken == id || $0.placed == id }) else { return }
+    let pair = joined.remove(at: place)
+    hangUp(pair.taken == id ? pair.placed : pair.taken, now: now, into: &actions)
   }
 }

@@ -96,6 +96,17 @@ public enum MediaEvent: Sendable, Equatable {
   case recorded(MediaPortID, samples: [Int16])
 }
 
+extension MediaEvent {
+  /// The port that the event is about.
+  public var port: MediaPortID {
+    switch self {
+    case .opened(let port), .openFailed(let port, _), .mapped(let port, _, _), .latched(let port, _), .silent(let port),
+      .heard(let port, _), .counted(let port, _), .recorded(let port, _):
+      port
+    }
+  }
+}
+
 /// What passed one media port since it opened.
 public struct MediaCounters: Hashable, Sendable {
   public var packetsIn: UInt64 = 0

@@ -11,6 +11,8 @@ public struct LinkQuality: Sendable, Hashable {
   public var duplication: Double
   /// Whether jitter may let packets overtake each other; without it a link is a queue.
   public var reorders: Bool
+  /// Longer packets, which would go in pieces, do not arrive; bytes of UDP payload.
+  public var longest: Int?
 
   public init(
     delay: Duration = .milliseconds(1), jitter: Duration = .zero, loss: Double = 0, duplication: Double = 0,
@@ -40,11 +42,15 @@ struct SimulatedLink: Sendable {
 
     /// When copies of a packet that enters at `now` come out: none, one or two moments.
     ///
-    /// - Parameter isFlow: the packet stands for a stretch of a stream, which is never lost whole while the link is up.
+    /// - Parameters:
+    ///   - size: bytes of UDP payload.
+    ///   - isFlow: the packet stands for a stretch of a stream, which is never lost whole while the link is up.
     mutating func transmit(
-      now: MonotonicInstant, isFlow: Bool, random: inout RandomSource
+      now: MonotonicInstant, size: Int, isFlow: Bool, random: inout RandomSource
     ) -> [MonotonicInstant] {
-      guard isUp, isFlow || !random.happens(quality.loss) else { return [] }
+      guard isUp, quality.longest.map({ size <= $0 }) ?? true, isFlow || !random.happens(quality.loss) else {
+        return []
+      }
       let copies = !isFlow && random.happens(quality.duplication) ? 2 : 1
       return (0..<copies).map { _ in
         var arrival = now + quality.delay + random.duration(upTo: quality.jitter)

@@ -60,7 +60,7 @@ extension SimulatedNetwork {
       return
     }
     let arrivals = nodes[id.index].interfaces[interface].link.outward.transmit(
-      now: now, isFlow: isFlow(packet), random: &random)
+      now: now, size: packet.bytes.count, isFlow: isFlow(packet), random: &random)
     if arrivals.isEmpty { drop(packet, node.name, "lost on the link") }
     for arrival in arrivals {
       enqueue(.leftOnto(node.interfaces[interface].subnet, packet, from: nil), at: arrival)
@@ -107,7 +107,7 @@ extension SimulatedNetwork {
         && nodes[node].interfaces[interface].addresses.contains(packet.destination.address)
       {
         let arrivals = nodes[node].interfaces[interface].link.inward.transmit(
-          now: now, isFlow: isFlow(packet), random: &random)
+          now: now, size: packet.bytes.count, isFlow: isFlow(packet), random: &random)
         if arrivals.isEmpty { drop(packet, nodes[node].name, "lost on the link") }
         for arrival in arrivals { enqueue(.arrivedAtNode(NodeID(index: node), packet), at: arrival) }
         return
@@ -115,7 +115,8 @@ extension SimulatedNetwork {
     }
     for index in gateways.indices where gateways[index].outside == subnet && origin != NATID(index: index) {
       guard isBehind(packet.destination.address, index) else { continue }
-      let arrivals = gateways[index].line.inward.transmit(now: now, isFlow: isFlow(packet), random: &random)
+      let arrivals = gateways[index].line.inward.transmit(
+        now: now, size: packet.bytes.count, isFlow: isFlow(packet), random: &random)
       if arrivals.isEmpty { drop(packet, gateways[index].name, "lost on the line") }
       for arrival in arrivals { enqueue(.arrivedOutside(NATID(index: index), packet), at: arrival) }
       return
@@ -146,7 +147,7 @@ extension SimulatedNetwork {
       trace.add(.translated, at: now, place: gateway.name, packet: translated)
       capture(translated, at: .line(id), isOutward: true)
       let arrivals = gateways[id.index].line.outward.transmit(
-        now: now, isFlow: isFlow(packet), random: &random)
+        now: now, size: packet.bytes.count, isFlow: isFlow(packet), random: &random)
       if arrivals.isEmpty { drop(translated, gateway.name, "lost on the line") }
       for arrival in arrivals { enqueue(.leftOnto(gateway.outside, translated, from: id), at: arrival) }
     case .inward(let translated):

@@ -1,3 +1,4 @@
+import EmbeddedProvider
 import NetworkSimulator
 import Testing
 

@@ -107,6 +107,8 @@ extension SignallingHost {
     guard embedded != nil else { return false }
     switch event.port.rawValue / EmbeddedParts.mediaNumbers {
     case 0: return false
+    // The doctor's telephone is within the link.
+    case 4: return false
     case 1:
       embeddedObserver?(.media(event, isFarEnd: true), now)
       var actions: [ProviderAction] = []
@@ -254,16 +256,5 @@ extension SignallingHost {
     recordings[name] = samples
     recordingOrder.append(name)
     if recordingOrder.count > 8 { recordings.removeValue(forKey: recordingOrder.removeFirst()) }
-  }
-}
-
-extension MediaEvent {
-  /// The port that the event is about.
-  var port: MediaPortID {
-    switch self {
-    case .opened(let port), .openFailed(let port, _), .mapped(let port, _, _), .latched(let port, _), .silent(let port),
-      .heard(let port, _), .counted(let port, _), .recorded(let port, _):
-      port
-    }
   }
 }
