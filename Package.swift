@@ -55,7 +55,7 @@ let pure: [Target] =
     "LinkManager",
     [
       "NetworkTypes", "STUN", "SIPSyntax", "SDP", "PortMapping", "SIPTransaction", "NATDiscovery", "SIPDialog",
-      "MediaRelay", "CallControl", orderedCollections,
+      "MediaRelay", "CallControl", "EmbeddedProvider", orderedCollections,
     ], tests: [])
   + floor(
     "NetworkSimulator", ["NetworkTypes", "STUN", "PortMapping", "MediaRelay", "EmbeddedProvider", orderedCollections],

@@ -43,6 +43,8 @@ public enum LinkAction: Sendable, Equatable {
   case measured(LinkMeasurement)
   /// ``LinkCore/status(now:)`` differs from before.
   case statusChanged
+  /// What an examination tells.
+  case doctor(DoctorEvent)
   /// Every trunk is unregistered and every call ended, after `shutDown`.
   case stopped
 }

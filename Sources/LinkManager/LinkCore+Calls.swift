@@ -15,6 +15,7 @@ extension LinkCore {
     // RFC 3261 §16.3 steps 3 and 4: a call that goes in circles ends here.
     if request.maxForwards == 0 { return refuse(request, id, 483, now: now, into: &actions) }
     if isMerged(request) { return refuse(request, id, 482, now: now, into: &actions) }
+    if path.socket == doctorSocket { return doctorCalls(request, id, path, now: now, into: &actions) }
     if case .lan = sockets[path.socket].side, !isTrunkTarget(path) {
       guard let station = caller(of: request, id, path, now: now, into: &actions) else { return }
       outboundCall(request, id, path, from: station, now: now, into: &actions)
@@ -45,6 +46,11 @@ extension LinkCore {
   ) {
     guard let trunk = trunkIndex(of: request, path) else { return refuse(request, id, 404, now: now, into: &actions) }
     let called = calledNumber(request, trunk: trunk)
+    if let stage = doctorStage(request, trunk: trunk, called: called) {
+      return begin(
+        request, id, path, side: .trunk(trunk), direction: .inbound, called: called, trunk: trunks[trunk].name,
+        stages: [stage], now: now, into: &actions)
+    }
     guard
       let rule = configuration.routing.inbound.first(where: { rule in
         (rule.trunk == nil || rule.trunk == trunks[trunk].name) && rule.number?.matches(called) ?? true
@@ -172,7 +178,7 @@ extension LinkCore {
     respond(id, response, now: now, into: &actions)
   }
 
-  private mutating func begin(
+  mutating func begin(
     _ request: SIPMessage, _ id: ServerTransactionID, _ path: SIPPath, side: LegSide,
     direction: CallState.Direction, called: String, trunk: String?, stages: [DialStage], from station: Station? = nil,
     now: MonotonicInstant, into actions: inout [LinkAction]

@@ -195,6 +195,7 @@ extension LinkCore {
   public mutating func mediaEventReceived(
     _ event: MediaEvent, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
+    if doctorMediaReceived(event, now: now, into: &actions) { return }
     switch event {
     case .opened(let media):
       guard let (id, index) = stream(media) else { return }

@@ -131,7 +131,7 @@ extension LinkCore {
   /// address which this host has in its network.
   func lanSocket(towards address: IPAddress) -> LinkSocket? {
     let candidates = sockets.filter {
-      $0.side == .lan && $0.local != nil && $0.configured.address.isV4 == address.isV4
+      $0.side == .lan && $0.local != nil && $0.id.rawValue != doctorSocket && $0.configured.address.isV4 == address.isV4
     }
     let own = localAddress(address.isV4 ? .anyV4 : .anyV6, towards: address)
     let best =

@@ -40,6 +40,7 @@ extension LinkCore {
     // The lot counts once: servers are not changed for their weights' sake.
     if known.count != drawn.count || !known.allSatisfy({ records.contains($0) }) { services[service] = drawn }
     if services[service] == nil { services[service] = [] }
+    if doctor != nil { timers.set(.doctor, at: now) }
     for record in services[service] ?? [] { resolve(HostPort(host: record.target), now: now, into: &actions) }
     updateSTUNServers(now: now, into: &actions)
   }

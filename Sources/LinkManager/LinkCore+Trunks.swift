@@ -45,7 +45,11 @@ extension LinkCore {
   func route(ofTrunk index: Int) -> SIPPath? {
     let trunk = trunks[index]
     guard trunk.targets.indices.contains(trunk.currentTarget) else { return nil }
-    let target = trunk.targets[trunk.currentTarget]
+    return path(ofTrunk: index, to: trunk.targets[trunk.currentTarget])
+  }
+
+  /// The way to one of a trunk's targets.
+  func path(ofTrunk index: Int, to target: Endpoint) -> SIPPath? {
     for name in uplinkOrder(ofTrunk: index) {
       let socket = sockets.first { socket in
         guard socket.local != nil, socket.isInUse, socket.configured.address.isV4 == target.address.isV4 else {

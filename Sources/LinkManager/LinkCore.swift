@@ -45,6 +45,11 @@ public struct LinkCore: Sendable {
   /// BYEs that wait for the line or the trunk.
   var farewells: [Farewell] = []
   var counters = LinkCounters()
+  /// The examination that runs.
+  var doctor: DoctorRun?
+  /// The socket that leads to its telephone, once there was one; and what the link has sent there.
+  var doctorSocket: Int?
+  var doctorInbox: [[UInt8]] = []
   var callTokens: Double
   var callTokensAt: MonotonicInstant
   var isStopping = false
@@ -141,6 +146,7 @@ public struct LinkCore: Sendable {
   ) {
     guard sockets.indices.contains(socket.rawValue) else { return }
     let source = Endpoint(source.address.unmapped, port: source.port)
+    if doctorReceived(bytes, from: source, on: socket.rawValue, now: now, into: &actions) { return }
     switch sockets[socket.rawValue].side {
     case .uplink(let uplink): uplinkReceived(bytes, from: source, socket, uplink: uplink, now: now, into: &actions)
     case .lan:
@@ -154,6 +160,7 @@ public struct LinkCore: Sendable {
   public mutating func nameResolved(
     _ host: String, _ addresses: [IPAddress], now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
+    if doctorNamed(host, addresses, now: now) { return }
     // A failed lookup keeps what was known: name servers are down exactly when the line is.
     if addresses.isEmpty {
       unresolved.insert(host)
@@ -221,6 +228,7 @@ public struct LinkCore: Sendable {
     case .bindings:
       if location.removeExpired(now: now) { actions.append(.statusChanged) }
       timers.set(.bindings, at: now + .seconds(5))
+    case .doctor: advanceDoctor(now: now, into: &actions)
     case .stopping: finishStopping(into: &actions)
     }
   }
@@ -282,6 +290,7 @@ public struct LinkCore: Sendable {
   mutating func send(_ bytes: [UInt8], _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard !path.isReliable else { return sendStream(bytes, path, into: &actions) }
     let socket = path.socket
+    if socket == doctorSocket { return sendToDoctor(bytes, now: now) }
     // A port rests so that what the router knows of it dies.
     guard sockets[socket].isInUse else { return }
     sockets[socket].stun?.otherPacketSent(now: now)
@@ -304,6 +313,7 @@ public struct LinkCore: Sendable {
   public mutating func shutDown(now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard !isStopping else { return }
     isStopping = true
+    stopDoctor(now: now, into: &actions)
     timers.set(.stopping, at: now + .seconds(3))
     for number in calls.keys {
       end(call: number, Refusal(status: 503, reason: "Shutting Down"), now: now, into: &actions)

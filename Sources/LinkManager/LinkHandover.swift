@@ -46,6 +46,7 @@ public struct LinkHandover: Sendable, Codable {
   var counters: LinkCounters
   var callTokens: Double
   var callTokensAt: MonotonicInstant
+  var doctorSocket: Int?
 
   /// The configurations that uplinks and trunks go by, which may be older than the one that was given last.
   public var configurationInUse: LinkConfiguration {
@@ -89,6 +90,7 @@ public struct LinkHandover: Sendable, Codable {
     }
     guard uplinks.count == configuration.uplinks.count,
       uplinks.allSatisfy({ $0.router.map { isSocket($0.socket.rawValue) } ?? true }),
+      isSocket(doctorSocket ?? 0),
       trunks.allSatisfy({ isSocket($0.socket?.rawValue ?? 0) && $0.currentTarget >= 0 && $0.watch.sequence < 1 << 31 }),
       streams.allSatisfy({ isSocket($0.path.socket) }), location.usesSockets(isSocket),
       transactions.usesSockets(isSocket)
@@ -101,7 +103,7 @@ public struct LinkHandover: Sendable, Codable {
         .hostChange(let uplink), .expectedCut(let uplink):
         !isUplink(uplink)
       case .deadState(let socket), .portAgain(let socket): !isSocket(socket)
-      case .stage, .media, .repair, .deafPorts, .audio, .resolve, .service, .bindings, .stopping: false
+      case .stage, .media, .repair, .deafPorts, .audio, .resolve, .service, .bindings, .doctor, .stopping: false
       }
     } == 0
   }
@@ -112,7 +114,7 @@ extension LinkCore {
   /// has no answer yet or lingers, and at the end. The random numbers are not in it.
   public var handover: LinkHandover? {
     guard calls.isEmpty, dialogs.isEmpty, mediaOwners.isEmpty, clientOwners.isEmpty, serverOwners.isEmpty,
-      farewells.isEmpty, !isStopping, !isStopped, transactions.clientCount == 0, let lingering = transactions.lingering
+      farewells.isEmpty, !isStopping, !isStopped, doctor == nil, transactions.clientCount == 0, let lingering = transactions.lingering
     else { return nil }
     // Dictionaries have no order that two processes share.
     return LinkHandover(
@@ -123,7 +125,7 @@ extension LinkCore {
       nextCall: nextCall, portLedger: portLedger, lastMediaPort: lastMediaPort, timers: timers,
       names: names.keys.sorted().map { LinkHandover.KnownName(host: $0, addresses: names[$0] ?? []) },
       services: services.keys.sorted().map { LinkHandover.KnownService(service: $0, records: services[$0] ?? []) },
-      unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt)
+      unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt, doctorSocket: doctorSocket)
   }
 
   /// Whether no line is lost, and none is being recovered from a loss.
@@ -157,6 +159,7 @@ extension LinkCore {
     counters = handover.counters
     callTokens = handover.callTokens
     callTokensAt = handover.callTokensAt
+    doctorSocket = handover.doctorSocket
   }
 
   /// Where the moment allows it, this core is replaced by the one that its handover makes, so that the core that goes on and

@@ -42,6 +42,8 @@ public enum LinkInput: Sendable, Equatable {
   /// Someone ends the call of this identifier.
   case hangUpAsked(call: String)
   case shutDownAsked
+  /// Someone wants to know whether the link has what it needs.
+  case examinationAsked(DoctorRequest)
   /// From now on random numbers come from another seed: whoever reads a recording knows those before it.
   case reseeded(LinkSeed)
 }
@@ -88,6 +90,7 @@ extension LinkCore {
     case .trunkSwitched(let name, let enabled): return setTrunk(name, enabled: enabled, now: now, into: &actions)
     case .registrationAsked(let name): return register(name, now: now, into: &actions)
     case .hangUpAsked(let call): return hangUp(call, now: now, into: &actions)
+    case .examinationAsked(let request): return examine(request, now: now, into: &actions)
     case .shutDownAsked: shutDown(now: now, into: &actions)
     case .reseeded(let seed): random = seed.source
     }

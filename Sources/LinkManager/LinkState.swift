@@ -283,6 +283,8 @@ enum LinkTimer: Hashable, Sendable, Codable {
   /// An answered call's audio is looked at.
   case audio(call: UInt64)
   case bindings
+  /// The examination goes on.
+  case doctor
   case stopping
 }
 

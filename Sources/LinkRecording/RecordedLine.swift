@@ -38,6 +38,7 @@ enum RecordedLine {
     case .trunkSwitched(let name, let enabled): "trunk \(enabled ? 1 : 0) \(quoted(Array(name.utf8)))"
     case .registrationAsked(let name): "register \(quoted(Array(name.utf8)))"
     case .hangUpAsked(let call): "hangUp \(quoted(Array(call.utf8)))"
+    case .examinationAsked(let request): "examine \(request.calls ? 1 : 0)"
     case .shutDownAsked: "shutDown"
     case .reseeded(let seed): "reseeded \(seed.words.map { String($0, radix: 16) }.joined(separator: "."))"
     }
@@ -151,6 +152,8 @@ enum RecordedLine {
       return .trunkSwitched(name, enabled: enabled == 1)
     case "register": return fields.string().map { .registrationAsked(trunk: $0) }
     case "hangUp": return fields.string().map { .hangUpAsked(call: $0) }
+    // What is recorded is a daemon, which has its ports.
+    case "examine": return fields.number(Int.self).map { .examinationAsked(DoctorRequest(calls: $0 == 1)) }
     case "shutDown": return .shutDownAsked
     case "reseeded": return seed(fields.rest()).map { .reseeded($0) }
     default: return nil

@@ -149,7 +149,7 @@ public struct RecordingRedactor: Sendable {
   public mutating func redact(_ input: LinkInput) -> LinkInput {
     switch input {
     case .started, .streamClosed, .natDiscovered, .timerFired, .wallTimeChanged, .trunkSwitched, .registrationAsked,
-      .hangUpAsked, .shutDownAsked, .reseeded, .changeAnnounced, .cutsRemembered:
+      .hangUpAsked, .examinationAsked, .shutDownAsked, .reseeded, .changeAnnounced, .cutsRemembered:
       return input
     case .routerTold(let event, let uplink): return .routerTold(redact(event), uplink: uplink)
     case .socketFailed(let socket, _): return .socketFailed(socket, reason: "the system refused it")

@@ -83,6 +83,7 @@ public struct ReplayAccount {
     case .trunkSwitched(let name, let enabled): "· someone switches trunk \(name) \(enabled ? "on" : "off")"
     case .registrationAsked(let name): "· someone wants trunk \(name) registered"
     case .hangUpAsked(let call): "· someone ends call \(call)"
+    case .examinationAsked: "· someone has the link examined"
     case .shutDownAsked: "· someone ends the link"
     case .reseeded: tellsAll ? "· new random numbers" : nil
     }
@@ -149,6 +150,8 @@ public struct ReplayAccount {
       case .audioGap(let direction, let gap):
         return "# audio \(direction.rawValue): \(Self.milliseconds(gap)) ms of silence"
       }
+    case .doctor(.progressed(let stage)): return "# the doctor is \(stage)"
+    case .doctor(.finished(let report)): return "# the doctor's report: \(report.result.rawValue)"
     case .statusChanged: return nil
     case .stopped: return "# the link has ended"
     }

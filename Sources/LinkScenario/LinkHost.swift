@@ -14,6 +14,8 @@ public struct LinkHost: SimulatedHost {
   public private(set) var records: [CallRecord] = []
   public private(set) var verdicts: [Verdict] = []
   public private(set) var isStopped = false
+  /// What examinations have found, oldest first.
+  public private(set) var reports: [DoctorReport] = []
   /// What the link wants to know of cuts in its next run.
   public private(set) var cuts = CutDiary()
   /// Whether what must always hold is looked at after every input, and what leaves before it does.
@@ -176,6 +178,8 @@ public struct LinkHost: SimulatedHost {
       case .router(let action, let uplink): askRouter(action, uplink: uplink, now: now, into: &actions)
       // The simulated phones speak UDP.
       case .measured, .statusChanged, .listen, .sendStream, .closeStream: break
+      case .doctor(.finished(let report)): reports.append(report)
+      case .doctor(.progressed): break
       case .stopped: isStopped = true
       }
     }

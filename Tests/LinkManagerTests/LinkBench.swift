@@ -25,6 +25,7 @@ final class LinkBench {
   private var inboxes: [Endpoint: [SIPMessage]] = [:]
   var records: [CallRecord] = []
   var verdicts: [Verdict] = []
+  var reports: [DoctorReport] = []
   var lookups: [String] = []
   /// What DNS has of services; nothing of any other.
   var services: [String: [ServiceRecord]] = [:]
@@ -90,6 +91,7 @@ final class LinkBench {
     case .media(let command): perform(command)
     case .record(let record): records.append(record)
     case .verdict(let verdict): verdicts.append(verdict)
+    case .doctor(.finished(let report)): reports.append(report)
     case .resolve(let name): lookups.append(name)
     case .resolveService(let service):
       serviceLookups.append(service)

@@ -75,6 +75,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   /// Where TCP connections are taken, for each of the link's sockets that has such a place.
   var listening: [(socket: LinkSocket, endpoint: Endpoint)] = []
   var openFailure: (any Error)?
+  /// Who waits for an examination.
+  var examination: (progress: @Sendable (String) -> Void, finish: @Sendable (DoctorReport?) -> Void)?
   /// Whether all that was opened at the start is open.
   private var isStarted = false
   /// What the link was given last.
@@ -287,6 +289,7 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       case .log(let level, let sentence): listeners.logged(level, sentence)
       case .measured(let measurement): listeners.measured(measurement)
       case .statusChanged: listeners.statusChanged()
+      case .doctor(let event): doctorTold(event)
       case .stopped: listeners.stopped()
       }
     }

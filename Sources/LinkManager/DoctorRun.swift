@@ -1,0 +1,183 @@
+import NetworkTypes
+import SIPSyntax
+import SIPTransaction
+import STUN
+
+/// One run of the doctor: what is to be asked, and what was answered. ``findings(_:)`` judges it.
+struct DoctorRun: Sendable {
+  /// How long a name may take.
+  static let namePatience = Duration.seconds(5)
+  /// When a question is sent again, and when it is given up, from the first time on.
+  static let repetitions: [Duration] = [.milliseconds(500), .milliseconds(1500), .milliseconds(3000)]
+  static let patience = Duration.milliseconds(4000)
+  static let forwardPatience = Duration.milliseconds(3000)
+  static let mediaPatience = Duration.milliseconds(3500)
+  /// Whatever is not answered then stays so; calls have their own time.
+  static let limit = Duration.seconds(15)
+  /// SIP over UDP that no network takes whole.
+  static let longMessage = 1600
+  static let mostTargets = 4
+  private static let mostExchanges = 400
+
+  let request: DoctorRequest
+  let startedAt: MonotonicInstant
+  let wallTime: WallTime
+  var uplinks: [DoctorUplink] = []
+  var trunks: [DoctorTrunk] = []
+  var ports: [DoctorRequest.PortCheck]
+  var lookups: [DoctorLookup] = []
+  var probes: [DoctorProbe] = []
+  var media: [DoctorMedia] = []
+  /// Trunks, by their place in `trunks`, that have not called yet.
+  var waitingCalls: [Int] = []
+  var calls: [DoctorCall] = []
+  var exchanges: [String] = []
+  var names: [String] = []
+  var toldStages: [String] = []
+
+  init(_ request: DoctorRequest, startedAt: MonotonicInstant, wallTime: WallTime) {
+    self.request = request
+    self.startedAt = startedAt
+    self.wallTime = wallTime
+    ports = request.ports
+  }
+
+  mutating func note(_ text: String, now: MonotonicInstant) {
+    guard exchanges.count < Self.mostExchanges else { return }
+    exchanges.append("\((now - startedAt).milliseconds) ms: \(text)")
+  }
+
+  mutating func name(_ text: String?) {
+    guard let text, !text.isEmpty, !names.contains(text) else { return }
+    names.append(text)
+  }
+
+  /// The place of the question that this answers; only from whom it was asked of, where its purpose says so.
+  func probe(_ key: DoctorProbe.Key) -> Int? { probes.firstIndex { $0.key == key } }
+
+  func lookup(_ host: String) -> DoctorLookup? { lookups.first { $0.host == host } }
+}
+
+/// A name that is looked up anew.
+struct DoctorLookup: Sendable {
+  let host: String
+  /// `trunk sipgate`, `uplink dsl`: who needs it.
+  let subject: String
+  /// `nil` until the name server, or nobody, has answered; empty where there is none.
+  var answer: [IPAddress]?
+  var took: Duration?
+  /// Other names lead to where it stands for (SRV), so that it needs no address of its own.
+  var isServed = false
+}
+
+/// An uplink as it is examined.
+struct DoctorUplink: Sendable {
+  let index: Int
+  let name: String
+  /// Those that carry SIP now, one a family.
+  let sockets: [(socket: Int, local: Endpoint)]
+  let servers: [HostPort]
+  let incoming: IncomingWay
+  /// The port by which the world is told to reach that of SIP, where one is mapped or forwarded to it.
+  var external: UInt16?
+  /// Servers whose addresses were asked, or have none.
+  var begun: [HostPort] = []
+  var isForwardBegun = false
+  var isMediaBegun = false
+
+  var subject: String { "uplink \(name)" }
+}
+
+/// A trunk as it is examined.
+struct DoctorTrunk: Sendable {
+  let index: Int
+  let name: String
+  let host: HostPort
+  let registers: Bool
+  let hasPassword: Bool
+  /// The number that it calls itself by, where it has one.
+  let number: String?
+  var isBegun = false
+  var isLongBegun = false
+  /// There is no socket of any of its addresses' families.
+  var isUnreachable = false
+  var digest: DigestSession?
+  var credentialTries = 0
+  /// What the last challenge meant.
+  var verdict: DigestSession.Verdict?
+
+  var subject: String { "trunk \(name)" }
+}
+
+/// One question over UDP, and its answer.
+struct DoctorProbe: Sendable {
+  enum Purpose: Sendable, Equatable {
+    /// Out and back to a server of the configuration.
+    case stun(server: HostPort)
+    /// An answer from an address that nothing was sent to; `asked` is the port that it has to come in by.
+    case forward(port: UInt16?)
+    case options
+    /// REGISTER without a contact: asks what is registered and changes nothing (RFC 3261 §10.2.3).
+    case query
+    /// The same with credentials.
+    case credentials
+    /// A message that has to go in pieces.
+    case long
+  }
+
+  enum Key: Sendable, Equatable {
+    case stun(UInt128)
+    case sip(String)
+  }
+
+  enum Answer: Sendable {
+    case stun(STUNMessage, from: Endpoint)
+    case sip(SIPMessage)
+  }
+
+  let purpose: Purpose
+  /// The place in `uplinks` of a question to a STUN server, that in `trunks` of one to a provider.
+  let owner: Int
+  let key: Key
+  let socket: Int
+  let remote: Endpoint
+  let bytes: [UInt8]
+  let sentAt: MonotonicInstant
+  var repeated = 0
+  var answer: Answer?
+  var took: Duration?
+  var isGivenUp = false
+
+  var isOver: Bool { answer != nil || isGivenUp }
+  var patience: Duration {
+    if case .forward = purpose { return DoctorRun.forwardPatience }
+    return DoctorRun.patience
+  }
+  /// When it is sent again or given up.
+  var deadline: MonotonicInstant? {
+    guard !isOver else { return nil }
+    let next = DoctorRun.repetitions.indices.contains(repeated) ? DoctorRun.repetitions[repeated] : patience
+    return sentAt + min(next, patience)
+  }
+  var response: SIPMessage? { if case .sip(let message)? = answer { message } else { nil } }
+  var binding: STUNMessage? { if case .stun(let message, _)? = answer { message } else { nil } }
+}
+
+/// A media port that is tried.
+struct DoctorMedia: Sendable {
+  let uplink: Int
+  var id: UInt32
+  var port: UInt16
+  let server: Endpoint?
+  let deadline: MonotonicInstant
+  var isOpen = false
+  var mapped: Endpoint?
+  var isControlMapped = false
+  /// Why the system refused ports.
+  var refusals: [String] = []
+  var isOver = false
+}
+
+extension Duration {
+  var milliseconds: Int64 { nanoseconds / 1_000_000 }
+}

@@ -1,0 +1,446 @@
+import MediaRelay
+public import NetworkTypes
+import OrderedCollections
+import SIPSyntax
+import SIPTransaction
+import STUN
+
+/// The doctor: it asks every question that shows whether the link has what it needs, from the link's own ports, and leaves
+/// everything as it is. Its questions are no transactions of the link, and their answers never reach it.
+extension LinkCore {
+  /// Begins a run; false while one lasts, or where the link is about to end. Told by ``LinkAction/doctor(_:)``.
+  public mutating func examine(
+    _ request: DoctorRequest, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) -> Bool {
+    guard doctor == nil, !isStopping else { return false }
+    var run = DoctorRun(request, startedAt: now, wallTime: wallTime(now))
+    for index in uplinks.indices { run.uplinks.append(examined(uplink: index)) }
+    for index in trunks.indices where !trunks[index].isRemoved {
+      guard trunks[index].configuration.enabled || request.isStandalone else { continue }
+      let configuration = trunks[index].configuration
+      run.trunks.append(
+        DoctorTrunk(
+          index: index, name: trunks[index].name, host: trunks[index].host, registers: configuration.register,
+          hasPassword: configuration.password != nil, number: Self.ownNumber(configuration)))
+      for name in [configuration.domain, configuration.username, configuration.authUsername, configuration.realm] {
+        run.name(name)
+      }
+    }
+    if !request.isStandalone {
+      run.ports = sockets.filter { $0.local != nil && $0.isInUse && $0.id.rawValue != doctorSocket }.map { socket in
+        let subject: String
+        switch socket.side {
+        case .lan: subject = "office side"
+        case .uplink(let uplink): subject = run.uplinks[uplink].subject
+        }
+        return .init(subject: subject, endpoint: (socket.local ?? socket.configured).description)
+      }
+    }
+    if request.calls { run.waitingCalls = Array(run.trunks.indices) }
+    doctor = run
+    for uplink in run.uplinks {
+      for server in uplink.servers {
+        lookUp(server.host, for: uplink.subject, now: now, into: &actions)
+        resolveServer(server, now: now, into: &actions)
+      }
+    }
+    for trunk in run.trunks { lookUp(trunk.host.host, for: trunk.subject, now: now, into: &actions) }
+    tell("asking the name server", now: now, into: &actions)
+    advanceDoctor(now: now, into: &actions)
+    return true
+  }
+
+  private func examined(uplink index: Int) -> DoctorUplink {
+    let configuration = uplinks[index].configuration
+    let used = sockets.filter { $0.side == .uplink(index) && $0.isInUse && $0.local != nil }
+    return DoctorUplink(
+      index: index, name: configuration.name,
+      sockets: used.map { ($0.id.rawValue, $0.local ?? $0.configured) }, servers: configuration.stunServers,
+      incoming: configuration.incoming)
+  }
+
+  /// The first number that a trunk is called by; where any digits may stand, zeros do.
+  private static func ownNumber(_ trunk: TrunkConfiguration) -> String? {
+    trunk.numbers.first.map { number in
+      let open = number.reversed().prefix { $0 == "x" }.count
+      return String(number.dropLast(open)) + String(repeating: "0", count: open)
+    }
+  }
+
+  private mutating func lookUp(
+    _ host: String, for subject: String, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    doctor?.name(host)
+    guard IPAddress(host) == nil, doctor?.lookup(host) == nil else { return }
+    doctor?.lookups.append(DoctorLookup(host: host, subject: subject))
+    actions.append(.resolve(host))
+  }
+
+  /// A stage of the run, once.
+  private mutating func tell(_ stage: String, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard doctor?.toldStages.contains(stage) == false else { return }
+    doctor?.toldStages.append(stage)
+    actions.append(.doctor(.progressed(stage)))
+  }
+
+  // MARK: What comes in
+
+  /// The answer to a look-up: true where the doctor alone asked, so that the link's own knowledge and pace stay as they are.
+  mutating func doctorNamed(_ host: String, _ addresses: [IPAddress], now: MonotonicInstant) -> Bool {
+    guard let place = doctor?.lookups.firstIndex(where: { $0.host == host && $0.answer == nil }), let run = doctor
+    else {
+      return false
+    }
+    doctor?.lookups[place].answer = addresses
+    doctor?.lookups[place].took = now - run.startedAt
+    doctor?.note("\(host) has \(addresses.count) addresses", now: now)
+    for address in addresses { doctor?.name(address.description) }
+    timers.set(.doctor, at: now)
+    return names[host] != nil && timers.isSet(.resolve(host: host))
+  }
+
+  /// A datagram came in: true where it answers a question of the doctor's.
+  mutating func doctorReceived(
+    _ bytes: Span<UInt8>, from source: Endpoint, on socket: Int, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) -> Bool {
+    guard let run = doctor else { return false }
+    let place: Int
+    let answer: DoctorProbe.Answer
+    let words: String
+    if STUNMessage.isSTUN(bytes) {
+      guard let message = try? STUNMessage(decoding: bytes), let found = run.probe(.stun(message.transactionID)) else {
+        return false
+      }
+      let probe = run.probes[found]
+      if case .stun = probe.purpose, source != probe.remote { return true }
+      place = found
+      answer = .stun(message, from: source)
+      words =
+        "STUN \(message.messageClass) from \(source)"
+        + (message.mappedAddress.map { ", which sees \($0)" } ?? "")
+    } else {
+      guard let message = try? SIPMessage(parsing: bytes), !message.isRequest,
+        let branch = (try? message.topVia())?.branch, let found = run.probe(.sip(branch)),
+        run.probes[found].remote.address == source.address
+      else { return false }
+      counters.responses.count("\(message.status / 100)xx", "in")
+      guard message.status >= 200 else { return true }
+      place = found
+      answer = .sip(message)
+      words = "\(message.status) from \(source), \(bytes.count) bytes"
+    }
+    guard run.probes[place].socket == socket, !run.probes[place].isOver else { return true }
+    doctor?.probes[place].answer = answer
+    doctor?.probes[place].took = now - run.probes[place].sentAt
+    doctor?.note(words, now: now)
+    doctor?.name(source.address.description)
+    if case .stun(let message, _) = answer { doctor?.name(message.mappedAddress?.address.description) }
+    answered(place, now: now, into: &actions)
+    advanceDoctor(now: now, into: &actions)
+    return true
+  }
+
+  /// What follows from an answer of a provider.
+  private mutating func answered(_ place: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let probe = doctor?.probes[place], let response = probe.response else { return }
+    let path = SIPPath(socket: probe.socket, remote: probe.remote)
+    switch probe.purpose {
+    case .stun, .forward, .long: return
+    case .options, .query:
+      if doctor?.trunks[probe.owner].isLongBegun == false {
+        doctor?.trunks[probe.owner].isLongBegun = true
+        ask(.long, probe.owner, path, method: probe.purpose == .query ? .register : .options, now: now, into: &actions)
+      }
+    case .credentials: break
+    }
+    guard probe.purpose == .query || probe.purpose == .credentials, [401, 407].contains(response.status),
+      let trunk = doctor?.trunks[probe.owner], trunk.hasPassword
+    else { return }
+    var digest = trunk.digest ?? digestSession(.trunk(trunk.index))
+    let verdict = digest?.challenged(by: response)
+    doctor?.trunks[probe.owner].verdict = verdict
+    doctor?.trunks[probe.owner].digest = digest
+    guard verdict == .answerable, trunk.credentialTries < 3 else { return }
+    doctor?.trunks[probe.owner].credentialTries += 1
+    ask(.credentials, probe.owner, path, method: .register, now: now, into: &actions)
+  }
+
+  /// What a media port tells: true where it is one that the doctor opened.
+  mutating func doctorMediaReceived(
+    _ event: MediaEvent, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) -> Bool {
+    if doctorCallReceived(event, now: now, into: &actions) { return true }
+    guard let place = doctor?.media.firstIndex(where: { $0.id == event.port.rawValue && !$0.isOver }) else {
+      return false
+    }
+    switch event {
+    case .opened: doctor?.media[place].isOpen = true
+    case .openFailed(_, let reason):
+      mediaRefused(place, reason, now: now, into: &actions)
+    case .mapped(_, let rtp, let rtcp):
+      doctor?.media[place].mapped = rtp
+      doctor?.media[place].isControlMapped = rtcp != nil
+      let port = doctor?.media[place].port ?? 0
+      doctor?.note("media port \(port) is seen at \(rtp)", now: now)
+      doctor?.name(rtp.address.description)
+    case .counted, .heard, .latched, .recorded, .silent: return true
+    }
+    advanceDoctor(now: now, into: &actions)
+    return true
+  }
+
+  // MARK: The run
+
+  mutating func advanceDoctor(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let startedAt = doctor?.startedAt else { return }
+    let isLate = now - startedAt >= DoctorRun.limit
+    beginServers(now: now, into: &actions)
+    beginTrunks(now: now, into: &actions)
+    repeatProbes(isLate: isLate, now: now, into: &actions)
+    beginForwards(now: now, into: &actions)
+    advanceMedia(isLate: isLate, now: now, into: &actions)
+    advanceDoctorCalls(now: now, into: &actions)
+    guard let run = doctor else { return }
+    if (isLate || isAnswered(run, now: now)) && run.waitingCalls.isEmpty && run.calls.allSatisfy({ $0.stage == .over })
+    {
+      return finishDoctor(now: now, into: &actions)
+    }
+    var deadlines = run.probes.compactMap(\.deadline) + run.media.filter { !$0.isOver }.map(\.deadline)
+    deadlines += [startedAt + DoctorRun.namePatience, startedAt + DoctorRun.limit].filter { $0 > now }
+    deadlines += run.calls.compactMap(\.nextDeadline)
+    if !doctorInbox.isEmpty { deadlines.append(now) }
+    if let next = deadlines.min() { timers.set(.doctor, at: max(next, now)) }
+  }
+
+  /// Whether all that was asked is answered or given up.
+  private func isAnswered(_ run: DoctorRun, now: MonotonicInstant) -> Bool {
+    run.probes.allSatisfy(\.isOver) && run.media.allSatisfy(\.isOver) && run.trunks.allSatisfy(\.isBegun)
+      && run.lookups.allSatisfy { isOver($0, run, now: now) }
+      && run.uplinks.allSatisfy { $0.begun.count == $0.servers.count && ($0.isMediaBegun || $0.sockets.isEmpty) }
+  }
+
+  private func isOver(_ lookup: DoctorLookup?, _ run: DoctorRun, now: MonotonicInstant) -> Bool {
+    lookup == nil || lookup?.answer != nil || now - run.startedAt >= DoctorRun.namePatience
+  }
+
+  private mutating func beginServers(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let run = doctor else { return }
+    let isLast = now - run.startedAt >= DoctorRun.namePatience
+    for (place, uplink) in run.uplinks.enumerated() {
+      for server in uplink.servers where !uplink.begun.contains(server) {
+        guard isOver(run.lookup(server.host), run, now: now), isLast || isLookedUp(server) else { continue }
+        doctor?.uplinks[place].begun.append(server)
+        for (socket, local) in uplink.sockets {
+          let targets = endpoints(of: server, isV4: local.address.isV4)
+          guard let target = targets.first else { continue }
+          if let found = run.lookups.firstIndex(where: { $0.host == server.host }), server.port == nil {
+            doctor?.lookups[found].isServed = true
+          }
+          tell("asking the STUN servers", now: now, into: &actions)
+          sendBinding(.stun(server: server), place, socket, to: target, now: now, into: &actions)
+        }
+      }
+    }
+  }
+
+  private mutating func sendBinding(
+    _ purpose: DoctorProbe.Purpose, _ uplink: Int, _ socket: Int, to server: Endpoint,
+    attributes: [STUNAttribute] = [], now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let message = STUNMessage(
+      messageClass: .request, method: .binding, transactionID: STUNMessage.randomTransactionID(&random),
+      attributes: attributes)
+    begin(
+      DoctorProbe(
+        purpose: purpose, owner: uplink, key: .stun(message.transactionID), socket: socket, remote: server,
+        bytes: message.encoded(), sentAt: now),
+      "STUN request\(attributes.isEmpty ? "" : " for an answer from elsewhere")", now: now, into: &actions)
+  }
+
+  private mutating func begin(
+    _ probe: DoctorProbe, _ words: String, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    doctor?.probes.append(probe)
+    doctor?.name(probe.remote.address.description)
+    doctor?.note("\(words) to \(probe.remote), \(probe.bytes.count) bytes", now: now)
+    actions.append(.send(probe.bytes, LinkSocket(probe.socket), to: probe.remote))
+  }
+
+  private mutating func beginTrunks(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let run = doctor else { return }
+    for (place, trunk) in run.trunks.enumerated() where !trunk.isBegun {
+      guard isOver(run.lookup(trunk.host.host), run, now: now) else { continue }
+      doctor?.trunks[place].isBegun = true
+      let fresh = run.lookup(trunk.host.host)?.answer ?? []
+      let known = fresh.isEmpty ? addresses(of: trunk.host) : fresh
+      let paths = known.compactMap { path(ofTrunk: trunk.index, to: Endpoint($0, port: trunks[trunk.index].port)) }
+      doctor?.trunks[place].isUnreachable = paths.isEmpty && !known.isEmpty
+      guard let first = paths.first else { continue }
+      tell("asking the providers", now: now, into: &actions)
+      for path in paths.prefix(DoctorRun.mostTargets) {
+        ask(.options, place, path, method: .options, now: now, into: &actions)
+      }
+      guard trunk.registers else { continue }
+      let current = route(ofTrunk: trunk.index)
+      ask(.query, place, paths.first { $0 == current } ?? first, method: .register, now: now, into: &actions)
+    }
+  }
+
+  private mutating func ask(
+    _ purpose: DoctorProbe.Purpose, _ place: Int, _ path: SIPPath, method: SIPMethod, now: MonotonicInstant,
+    into actions: inout [LinkAction]
+  ) {
+    guard let index = doctor?.trunks[place].index else { return }
+    let trunk = trunks[index].configuration
+    let branch = "z9hG4bK" + random.hexDigits(24)
+    let target =
+      method == .register
+      ? SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port)
+      : SIPURI(user: nil, host: trunk.domain)
+    var request = SIPMessage(method: method, requestURI: target)
+    request.set(.via, "SIP/2.0/UDP \(sentBy(path));branch=\(branch);rport")
+    request.set(.maxForwards, "70")
+    request.set(.from, "<sip:\(trunk.username)@\(trunk.domain)>;tag=\(random.hexDigits(16))")
+    request.set(.to, method == .register ? "<sip:\(trunk.username)@\(trunk.domain)>" : "<sip:\(trunk.domain)>")
+    request.set(.callID, random.hexDigits(32))
+    request.set(.cSeq, "1 \(method)")
+    request.set(.userAgent, Self.product)
+    addRoute(ofTrunk: index, to: &request)
+    if purpose == .credentials, var digest = doctor?.trunks[place].digest {
+      digest.authorize(&request, random: &random)
+      doctor?.trunks[place].digest = digest
+    }
+    if purpose == .long {
+      let name = HeaderName("X-Padding")
+      let missing = DoctorRun.longMessage - request.serialized().count - name.description.utf8.count - 4
+      request.set(name, String(repeating: "x", count: max(1, missing)))
+    }
+    counters.requests.count(method.name, "out")
+    begin(
+      DoctorProbe(
+        purpose: purpose, owner: place, key: .sip(branch), socket: path.socket, remote: path.remote,
+        bytes: request.serialized(), sentAt: now), method.name, now: now, into: &actions)
+  }
+
+  private mutating func repeatProbes(isLate: Bool, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let probes = doctor?.probes else { return }
+    for (place, probe) in probes.enumerated() {
+      guard let deadline = probe.deadline, isLate || deadline <= now else { continue }
+      if isLate || now - probe.sentAt >= probe.patience {
+        doctor?.probes[place].isGivenUp = true
+        doctor?.note("no answer from \(probe.remote)", now: now)
+      } else {
+        doctor?.probes[place].repeated += 1
+        actions.append(.send(probe.bytes, LinkSocket(probe.socket), to: probe.remote))
+      }
+    }
+  }
+
+  /// A server that answers with an address of another machine of its own can send us something from there.
+  private mutating func beginForwards(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let run = doctor else { return }
+    for (place, uplink) in run.uplinks.enumerated() where !uplink.isForwardBegun {
+      let own = run.probes.filter { probe in
+        if case .stun = probe.purpose { return probe.owner == place }
+        return false
+      }
+      // Every server was asked: their addresses are known ones.
+      guard !own.isEmpty, own.allSatisfy(\.isOver), uplink.begun.count == uplink.servers.count else { continue }
+      doctor?.uplinks[place].isForwardBegun = true
+      let asked =
+        run.probes.map(\.remote.address) + trunks.flatMap { $0.targets.map(\.address) }
+        + stunServers(of: uplink.index, isV4: true).map(\.address)
+      let mapped = uplink.sockets.compactMap { self.mappedEndpoint(of: LinkSocket($0.socket)) }.first?.port
+      var external = mapped
+      if case .forwarded(let port) = uplink.incoming { external = port }
+      doctor?.uplinks[place].external = external
+      let capable = own.first { probe in
+        probe.remote.address.isV4 && probe.binding?.otherAddress.map { !asked.contains($0.address) } ?? false
+      }
+      guard let capable, let seen = capable.binding?.mappedAddress else { continue }
+      let port = external == seen.port ? nil : external
+      tell("asking for a stranger's packet", now: now, into: &actions)
+      sendBinding(
+        .forward(port: port), place, capable.socket, to: capable.remote,
+        attributes: [.changeRequest(STUNChangeRequest(changeIP: true, changePort: true))]
+          + (port.map { [.responsePort($0)] } ?? []), now: now, into: &actions)
+    }
+  }
+
+  // MARK: Media
+
+  private mutating func advanceMedia(isLate: Bool, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let run = doctor else { return }
+    for (place, uplink) in run.uplinks.enumerated() where !uplink.isMediaBegun && !uplink.sockets.isEmpty {
+      let own = run.probes.filter { probe in
+        if case .stun = probe.purpose { return probe.owner == place }
+        return false
+      }
+      let answering = own.first { $0.binding?.mappedAddress != nil }
+      let isDecided = own.allSatisfy(\.isOver) && uplink.begun.count == uplink.servers.count
+      guard answering != nil || isDecided || isLate else { continue }
+      doctor?.uplinks[place].isMediaBegun = true
+      tell("trying a media port", now: now, into: &actions)
+      doctor?.media.append(
+        DoctorMedia(
+          uplink: place, id: 0, port: 0, server: answering?.remote, deadline: now + DoctorRun.mediaPatience))
+      openMedia((doctor?.media.count ?? 1) - 1, now: now, into: &actions)
+    }
+    for (place, media) in (doctor?.media ?? []).enumerated() where !media.isOver {
+      let isDone = media.isOpen && (media.server == nil || media.mapped != nil && media.isControlMapped)
+      guard isDone || isLate || media.deadline <= now else { continue }
+      doctor?.media[place].isOver = true
+      portLedger.giveBack(media.port)
+      actions.append(.media(.close(MediaPortID(media.id))))
+    }
+  }
+
+  private mutating func openMedia(_ place: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let media = doctor?.media[place], let uplink = doctor?.uplinks[media.uplink] else { return }
+    guard media.refusals.count < 4, let port = portLedger.take() else {
+      doctor?.media[place].isOver = true
+      return
+    }
+    repeat { lastMediaPort = lastMediaPort % 999_999 + 1 } while mediaOwners[MediaPortID(lastMediaPort)] != nil
+    doctor?.media[place].id = lastMediaPort
+    doctor?.media[place].port = port
+    let socket = uplink.sockets.first { media.server == nil || $0.local.address.isV4 == media.server?.address.isV4 }
+    let bound = socket?.local.address ?? .anyV4
+    let plan = media.server.map { MediaSTUNPlan(server: $0, keepalive: .seconds(10), keepsPeer: false) }
+    actions.append(.media(.open(MediaPortID(lastMediaPort), local: Endpoint(bound, port: port), stun: plan)))
+  }
+
+  private mutating func mediaRefused(
+    _ place: Int, _ reason: String, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let media = doctor?.media[place] else { return }
+    portLedger.markUnusable(media.port)
+    doctor?.media[place].refusals.append("port \(media.port): \(reason.escapedForLog(limit: 80))")
+    openMedia(place, now: now, into: &actions)
+  }
+
+  // MARK: The end
+
+  private mutating func finishDoctor(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    endDoctorCalls(now: now, into: &actions)
+    timers.cancel(.doctor)
+    guard let run = doctor else { return }
+    doctor = nil
+    doctorInbox = []
+    for media in run.media where !media.isOver {
+      portLedger.giveBack(media.port)
+      actions.append(.media(.close(MediaPortID(media.id))))
+    }
+    let report = DoctorReport(
+      findings: run.findings(), at: run.wallTime.description, seconds: (now - run.startedAt).inSeconds,
+      isFromDaemon: !run.request.isStandalone, exchanges: run.exchanges, names: run.names)
+    actions.append(.doctor(.finished(report)))
+  }
+
+  /// The link ends: so does the run, with what is known.
+  mutating func stopDoctor(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let run = doctor else { return }
+    for place in run.probes.indices where !run.probes[place].isOver { doctor?.probes[place].isGivenUp = true }
+    finishDoctor(now: now, into: &actions)
+  }
+}
