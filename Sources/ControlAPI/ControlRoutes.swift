@@ -102,7 +102,12 @@ package struct ControlRoutes: Sendable {
       let name = try Self.parameter("name", context)
       return try await Self.done { () throws(ControlFailure) in try await control.registerTrunk(name) }
     }
-    api.post("doctor") { _, _ -> Response in throw Problem(.notImplemented, "The doctor comes in a later version") }
+    api.post("doctor") { request, _ in
+      let calls = request.uri.queryParameters["call"].map { ["", "1", "true"].contains($0) } ?? false
+      do throws(ControlFailure) { return Response.json(try await control.doctor(calls: calls)) } catch {
+        throw Problem(error)
+      }
+    }
     // A new link to the dashboard, for `trunkline status`; and a cookie for a page into which the token was typed.
     api.post("links") { _, _ in Response.json(["path": gate.makeLink()], status: .created) }
     api.post("session") { request, _ in

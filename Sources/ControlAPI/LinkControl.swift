@@ -13,6 +13,9 @@ public protocol LinkControl: Sendable {
   func registerTrunk(_ name: String) async throws(ControlFailure)
   /// Reads the configuration again. One with mistakes changes nothing: ``ControlFailure/invalid(_:)`` with all of them.
   func reload() async throws(ControlFailure)
+  /// Asks from the daemon's own ports whether the link has what it needs; with `calls` each trunk calls its own number.
+  /// ``ControlFailure/conflict(_:)`` while that is being done.
+  func doctor(calls: Bool) async throws(ControlFailure) -> DoctorReport
   /// Lets a built-in phone dial `*43`; returns the id of the recording that is being made of what comes back. Only with
   /// the embedded default: ``ControlFailure/conflict(_:)`` otherwise.
   func startDemoCall() async throws(ControlFailure) -> String

@@ -56,7 +56,10 @@ enum OpenAPIDocument {
       summary: "Server-sent events: status at once and after each change, history when a call ends, verdict.",
       answer: "text/event-stream", errors: [503]),
     .init(
-      method: "post", path: "/api/v1/doctor", summary: "Comes in a later version.", success: 204, errors: [501]),
+      method: "post", path: "/api/v1/doctor",
+      summary:
+        "Asks from the daemon's own ports whether the link has what it needs; call=true lets each trunk call itself.",
+      answer: "DoctorReport", query: ["call"], errors: [409]),
     .init(
       method: "post", path: "/api/v1/reload", summary: "Reads the configuration again; mistakes change nothing.",
       success: 204, errors: [409, 422]),
@@ -168,6 +171,11 @@ enum OpenAPIDocument {
     ),
     ("Verdict", "at:s subject:s callID:s? code:s sentence:s evidence:s nextStep:s"),
     ("Incident", "id:s at:s subject:s callID:s? code:s sentence:s bytes:i"),
+    ("DoctorFinding", "need:s subject:s result:s evidence:s nextStep:s?"),
+    (
+      "DoctorReport",
+      "result:s findings:DoctorFinding[] at:s seconds:n isFromDaemon:b exchanges:s[] names:s[]"
+    ),
     ("Link", "path:s"),
     ("DemoCall", "recording:s"),
     ("Problem", "type:s title:s status:i detail:s errors:s[]?"),

@@ -49,12 +49,15 @@ struct ControlClient {
   }
 
   /// The body of the answer to `method` on `path`, such as `api/v1/status`.
-  func send(_ method: String, _ path: String) async throws -> Data {
+  func send(
+    _ method: String, _ path: String, query: [URLQueryItem] = [], timeout: TimeInterval = 10
+  ) async throws -> Data {
     ProcessSetup.bypassProxies()
-    var request = URLRequest(url: url.appendingPathComponent(path))
+    let place = url.appendingPathComponent(path)
+    var request = URLRequest(url: query.isEmpty ? place : place.appending(queryItems: query))
     request.httpMethod = method
     request.setValue("Bearer \(token)", forHTTPHeaderField: "Authorization")
-    request.timeoutInterval = 10
+    request.timeoutInterval = timeout
     let data: Data
     let response: URLResponse
     do { (data, response) = try await URLSession.shared.data(for: request) } catch {

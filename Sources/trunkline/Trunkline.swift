@@ -15,7 +15,8 @@ import TrunklineDaemon
       """,
     version: DaemonControl.version,
     subcommands: [
-      Run.self, Check.self, Status.self, Reload.self, NAT.self, ServeSTUN.self, Firewall.self, Demo.self, Replay.self,
+      Run.self, Check.self, Status.self, Doctor.self, Reload.self, NAT.self, ServeSTUN.self, Firewall.self, Demo.self,
+      Replay.self,
     ])
 }
 

@@ -46,7 +46,7 @@ import Testing
       (.delete, "/api/v1/calls/c1", 204), (.delete, "/api/v1/calls/c2", 404),
       (.post, "/api/v1/trunks/trunk0/disable", 204), (.post, "/api/v1/trunks/trunk0/enable", 204),
       (.post, "/api/v1/trunks/none/enable", 404), (.post, "/api/v1/trunks/trunk0/register", 204),
-      (.post, "/api/v1/reload", 204), (.post, "/api/v1/doctor", 501), (.post, "/api/v1/demo/call", 202),
+      (.post, "/api/v1/reload", 204), (.post, "/api/v1/doctor", 200), (.post, "/api/v1/demo/call", 202),
       (.post, "/api/v1/demo/cut", 204),
     ] as [(HTTPRequest.Method, String, Int)] {
       #expect(try await client.ask(method, path).status == status, "\(path)")
@@ -54,9 +54,19 @@ import Testing
     _ = try await client.ask(.get, "/api/v1/history?limit=7&before=call-3")
     #expect(
       control.asked == [
-        "hang up c1", "disable trunk0", "enable trunk0", "register trunk0", "reload", "demo call", "cut",
+        "hang up c1", "disable trunk0", "enable trunk0", "register trunk0", "reload", "doctor", "demo call", "cut",
         "history 7 call-3",
       ])
+  }
+
+  @Test func doctorAnswersWithItsReport() async throws {
+    let control = StandInControl()
+    let answer = try await APIClient(control).ask(.post, "/api/v1/doctor?call=true")
+    #expect(control.asked == ["doctor with a call"])
+    let report = try answer.json()
+    #expect(report["result"] as? String == "refuted")
+    let finding = try #require((report["findings"] as? [[String: Any]])?.first)
+    #expect(finding["need"] as? String == "sip" && finding["nextStep"] as? String == "Ask the provider.")
   }
 
   @Test func reloadTellsEveryMistake() async throws {

@@ -71,6 +71,13 @@ final class StandInControl: LinkControl {
     ask("reload")
   }
 
+  func doctor(calls: Bool) async throws(ControlFailure) -> DoctorReport {
+    ask("doctor\(calls ? " with a call" : "")")
+    let finding = DoctorFinding(
+      need: .sip, subject: "trunk trunk0", result: .refuted, evidence: "Silence.", nextStep: "Ask the provider.")
+    return DoctorReport(findings: [finding], at: "2026-01-01T10:00:00.000Z", seconds: 1, isFromDaemon: true)
+  }
+
   func startDemoCall() async throws(ControlFailure) -> String {
     ask("demo call")
     return "r1"

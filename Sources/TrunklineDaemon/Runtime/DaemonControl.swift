@@ -68,6 +68,13 @@ public final class DaemonControl: LinkControl {
 
   public func reload() async throws(ControlFailure) { try await reloading() }
 
+  public func doctor(calls: Bool) async throws(ControlFailure) -> DoctorReport {
+    guard let report = await host.examine(DoctorRequest(calls: calls)) else {
+      throw .conflict("An examination runs already, or the daemon is about to end.")
+    }
+    return report
+  }
+
   // MARK: The built-in phone
 
   public func startDemoCall() async throws(ControlFailure) -> String {
