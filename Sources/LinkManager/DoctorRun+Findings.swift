@@ -193,7 +193,8 @@ extension DoctorRun {
     case 200..<300 where last.purpose == .credentials:
       let count = last.response?.values(.contact).count ?? 0
       finding.result = .proven
-      finding.evidence = "The registrar took the credentials and lists \(count) contacts; nothing was changed."
+      let contacts = count == 1 ? "one contact" : "\(count) contacts"
+      finding.evidence = "The registrar took the credentials and lists \(contacts); nothing was changed."
     case 200..<300:
       finding.result = .unprovable
       finding.evidence = "The registrar answered with \(status) and did not ask who we are."

@@ -92,6 +92,30 @@ import Testing
   }
 
   /// Logs and verdicts of the same story; what people are told may name trunks and uplinks, and nothing else.
+  @Test func anExaminationIsDecidedAgain() throws {
+    let recorded = RecordedScene { plan in
+      plan.hasBehaviorServer = true
+      plan.provider = { $0.quirks.connectsCustomers = true }
+    }
+    #expect(recorded.scene.runUntilRegistered())
+    #expect(recorded.scene.apply(.examinationAsked(DoctorRequest(calls: true))))
+    recorded.scene.run(40)
+    let reports = recorded.taken.flatMap(\.actions).filter { if case .doctor(.finished) = $0 { true } else { false } }
+    #expect(reports.count == 1)
+    let (text, random) = try recorded.recording(key: 3)
+    for secret in Self.secrets { #expect(!text.contains(secret), "\(secret)") }
+    var replay = LinkReplay(try RecordedRun(parsing: Array(text.utf8)), random: random)
+    var place = 0
+    while let step = replay.step() {
+      guard step.isSame else {
+        Testing.Issue.record("\(place): \(recorded.taken[place].input)\nnow \(step.actions)")
+        return
+      }
+      place += 1
+    }
+    #expect(place == recorded.taken.count)
+  }
+
   @Test func nothingSlipsIntoTheLog() {
     let taken = Self.story().taken
     var told: [String] = []

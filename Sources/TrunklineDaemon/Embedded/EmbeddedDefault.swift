@@ -114,6 +114,9 @@ struct EmbeddedParts {
     providerConfiguration.advertised = seen
     providerConfiguration.mediaPorts = 56000...56499
     providerConfiguration.mediaBase = Self.mediaNumbers
+    providerConfiguration.quirks.connectsCustomers = true
+    let now = SystemClock.now()
+    providerConfiguration.clock = WallTime(nanoseconds: SystemClock.wallTime().nanoseconds &- now.nanoseconds)
     embedded.provider(&providerConfiguration)
     self.provider = ProviderCore(configuration: providerConfiguration, random: SystemRandom.source())
     var profile = PhoneProfile(

@@ -38,6 +38,7 @@ def run(lab_arguments, long):
         called = expect(examine(lab, "alone-call", "--call"), 0, set(), "without a daemon, with a call", needs=NEEDS | {"call"})
         contacts = registered(home)
         host.require(contacts == [], f"after the call these contacts are left: {contacts}")
+        one_way(lab)
 
         daemon = Daemon(lab, text())
         before = daemon.wait_registered()["contact"]
@@ -60,6 +61,13 @@ def run(lab_arguments, long):
         host.require(str(PORT) in step and "5060" in step, f"the next step names no ports: {step}")
         daemon.process.stop()
 
+        # Without a forward none is missed, and behind a router that lets everybody in none is needed.
+        for kind, result in (("portrestricted", "unprovable"), ("fullcone", "proven")):
+            lab.network.set_nat(kind)
+            code, report = examine(lab, kind, content=configuration())
+            found = {f["need"]: f["result"] for f in report["findings"]}
+            host.require(code == 0 and found["forward"] == report["result"] == result,
+                         f"behind {kind}, without a forward, the doctor ended with {code} and found {found}")
         lab.network.set_nat("blocked")
         blocked = expect(examine(lab, "blocked"), 1, {"stun", "sip"}, "where no UDP passes")
         host.require(blocked["seconds"] <= 15.5, f"a dead network took {blocked['seconds']} s")
@@ -88,9 +96,21 @@ def verb(lab, path, *words, environment=None):
     return done.returncode, done.stdout, done.stderr
 
 
-def examine(lab, name, *words, daemon=None):
+def one_way(lab):
+    """Audio is lost on its way out of one of the call's ports: which end is not heard is said. A link takes its ports in turn,
+    the first for the trial, two of the next four for the provider's sides."""
+    for end, port in (("calling", MEDIA.start + 4), ("called", MEDIA.start + 6)):
+        lab.network.run("router", "nft", "add chain ip hairpin mute { type filter hook forward priority filter; }; flush chain ip "
+                        f"hairpin mute; add rule ip hairpin mute oifname lan udp sport {port} drop")
+        report = expect(examine(lab, end + "-mute", "--call"), 1, {"call"}, f"with the {end} end mute")
+        evidence = next(f["evidence"] for f in report["findings"] if f["need"] == "call")
+        host.require(f"what the {end} end says is not heard" in evidence, f"with the {end} end mute: {evidence}")
+    lab.network.run("router", "nft", "flush chain ip hairpin mute; delete chain ip hairpin mute")
+
+
+def examine(lab, name, *words, daemon=None, content=None):
     """(exit code, report) of one run; the redacted report is looked through."""
-    path = daemon.configuration if daemon else configured(lab, name, text())
+    path = daemon.configuration if daemon else configured(lab, name, content or text())
     written = lab.file(name + "-report.json")
     code, out, errors = verb(lab, path, "--json", "--report", written, *words, environment=daemon.environment if daemon else None)
     with open(lab.file(name + ".json"), "w") as file:
