@@ -31,7 +31,7 @@ func examine(_ bytes: [UInt8]) {
         require(isHonest && told.contains(seen), "An address is believed only of those that were asked.")
         require(before != seen && port.mapping == seen, "A change is one.")
       case .disagreed(let found): require(found.sees.address != found.otherSees.address, "They disagree.")
-      case .serversSilent, .serversBack, .lineLost, .lineReturned: break
+      case .serversSilent, .firstServerSilent, .serversBack, .lineLost, .lineReturned: break
       }
     }
   }

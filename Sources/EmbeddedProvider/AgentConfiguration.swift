@@ -24,6 +24,8 @@ struct AgentConfiguration: Sendable {
   /// The owner sees re-INVITEs first, and hands back those that it lets in.
   var asksAboutOffers = false
   var userAgent: String
+  /// What offers have, by payload type; `nil` stands for G.711 and telephone events.
+  var codecs: [(UInt8, String)]?
   var mostCalls = 200
 
   var sentBy: String { "\(advertised)" }

@@ -15,15 +15,25 @@ struct AgentSession: Sendable {
   /// Whether the other side wants to hear us.
   private(set) var theyListen = true
 
-  init(sessionID: UInt64, local: Endpoint) {
+  private let codecs: [(UInt8, String)]?
+
+  /// - Parameter codecs: what offers have; `nil` stands for G.711 and telephone events.
+  init(sessionID: UInt64, local: Endpoint, codecs: [(UInt8, String)]?) {
     self.sessionID = sessionID
     self.local = local
+    self.codecs = codecs
   }
 
   mutating func offer(direction: MediaDirection = .sendrecv) -> [UInt8] {
     version += 1
+    guard let codecs else {
+      return SessionDescription.audioOffer(
+        address: local.address, port: local.port, sessionID: sessionID, version: version, direction: direction
+      ).serialized()
+    }
     return SessionDescription.audioOffer(
-      address: local.address, port: local.port, sessionID: sessionID, version: version, direction: direction
+      address: local.address, port: local.port, payloadTypes: codecs, sessionID: sessionID, version: version,
+      direction: direction
     ).serialized()
   }
 

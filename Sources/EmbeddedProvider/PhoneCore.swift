@@ -43,6 +43,8 @@ public struct PhoneProfile: Sendable {
   public var mediaBase: UInt32 = 2_000_000
   /// The number of its socket, as its driver knows it.
   public var socket = 0
+  /// What it offers, by payload type, though it only speaks G.711; `nil` stands for that and telephone events.
+  public var codecs: [(UInt8, String)]?
 
   public init(
     bind: Endpoint, registrar: Endpoint, domain: String, username: String, password: Redacted<String>? = nil
@@ -59,7 +61,7 @@ public struct PhoneProfile: Sendable {
     return AgentConfiguration(
       socket: socket, bind: bind, advertised: advertised, mediaBind: bind.address,
       mediaAdvertised: advertised.address, mediaPorts: mediaPorts, mediaBase: mediaBase, latchesMedia: true,
-      followsSource: false, userAgent: "Trunkline phone")
+      followsSource: false, userAgent: "Trunkline phone", codecs: codecs)
   }
 }
 
@@ -161,6 +163,12 @@ public struct PhoneCore: Sendable {
 
   /// What is done with calls from now on.
   public mutating func setIncoming(_ plan: AnswerPlan) { profile.incoming = plan }
+
+  /// What is offered from now on; `nil` stands for G.711 and telephone events.
+  public mutating func setCodecs(_ codecs: [(UInt8, String)]?) {
+    profile.codecs = codecs
+    agent.configuration.codecs = codecs
+  }
 
   /// Removes the registration.
   public mutating func unregister(now: MonotonicInstant, into actions: inout [PhoneAction]) {

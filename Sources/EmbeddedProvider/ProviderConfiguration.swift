@@ -47,6 +47,8 @@ public struct ProviderQuirks: Sendable, Hashable {
   /// Whether inbound INVITEs have the number called in the request URI instead of the contact's own user part; the To
   /// header has it in either case.
   public var numberInRequestURI = false
+  /// Whether calls with a caller's number that is not the account's get 403.
+  public var refusesForeignCallers = false
   /// Whether OPTIONS stay unanswered.
   public var ignoresOptions = false
   /// Whether a customer may call a customer, be it himself.

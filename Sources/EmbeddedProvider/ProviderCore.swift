@@ -191,6 +191,8 @@ public struct ProviderCore: Sendable {
       switch registrar.authenticate(request, path: path, now: now) {
       case .answer(let refusal): response = refusal
       case .ignore: response = nil
+      case .account(let account) where !mayCall(account, request):
+        response = SIPMessage(responding: request, status: 403)
       case .account:
         inviteReceived(id, request, path, now: now, into: &actions)
         return
@@ -205,11 +207,17 @@ public struct ProviderCore: Sendable {
     }
     guard var response else { return }
     if let clock = configuration.clock {
-      response.set(.date, SIPDate.text(WallTime(nanoseconds: clock.nanoseconds &+ now.nanoseconds)))
+      response.set(.date, WallTime(nanoseconds: clock.nanoseconds &+ now.nanoseconds).sipDate)
     }
     var notices: [AgentNotice] = []
     agent.respond(id, response, now: now, into: &notices)
     handle(notices, now: now, into: &actions)
+  }
+
+  /// Whether the number that a call says it comes from is the account's.
+  private func mayCall(_ account: ProviderAccount, _ invite: SIPMessage) -> Bool {
+    guard configuration.quirks.refusesForeignCallers, let caller = (try? invite.from())?.uri.user else { return true }
+    return caller == account.username || account.numbers.contains { $0.matches(caller) }
   }
 
   /// What a re-INVITE is answered with by a quirk, 100 standing for silence; `nil` where it is let in.

@@ -14,7 +14,7 @@ struct UserAgent: Sendable {
     case hangUp(AgentCallID)
   }
 
-  let configuration: AgentConfiguration
+  var configuration: AgentConfiguration
   var layer = TransactionLayer()
   var random: RandomSource
   var calls: OrderedDictionary<AgentCallID, AgentCall> = [:]
@@ -142,7 +142,8 @@ struct UserAgent: Sendable {
 
   private mutating func newSession(_ port: UInt16) -> AgentSession {
     AgentSession(
-      sessionID: random.next() >> 2, local: Endpoint(configuration.mediaAdvertised, port: port))
+      sessionID: random.next() >> 2, local: Endpoint(configuration.mediaAdvertised, port: port),
+      codecs: configuration.codecs)
   }
 
   private mutating func openAnotherPort(

@@ -336,7 +336,7 @@ extension DoctorRun {
   private func clock() -> DoctorFinding {
     var finding = DoctorFinding(need: .clock, subject: "this machine", result: .unprovable, evidence: "")
     let seen = probes.compactMap { probe -> (seconds: Int64, remote: Endpoint)? in
-      guard let told = probe.response?.value(.date).flatMap({ SIPDate.parse($0) }), let took = probe.took else {
+      guard let told = probe.response?.value(.date).flatMap({ WallTime(sipDate: $0) }), let took = probe.took else {
         return nil
       }
       let own = wallTime.nanoseconds &+ (probe.sentAt + took - startedAt).nanoseconds

@@ -15,6 +15,7 @@ extension LinkCore {
     guard let leg = leg(id), [leg.clientTransaction, leg.ackedTransaction].contains(transaction),
       let invite = leg.invite
     else { return }
+    withLeg(id) { $0.isHeard = true }
     var description: SessionDescription?
     var isReadable = true
     do { description = try self.description(in: response) } catch { isReadable = false }
@@ -59,8 +60,11 @@ extension LinkCore {
         return sendInvite(again, on: id, owner: .invite(id), now: now, into: &actions)
       }
       clientOwners.removeValue(forKey: transaction)
+      let refusal = Self.refusal(response)
+      let isChallenge = response.status == 401 || response.status == 407
+      noteFailure(id, .refused, status: isChallenge ? response.status : refusal.status, reason: response.reason)
       legGone(id, into: &actions)
-      legEvent(.refused(Self.refusal(response)), on: id, now: now, into: &actions)
+      legEvent(.refused(refusal), on: id, now: now, into: &actions)
     }
   }
 
@@ -182,6 +186,9 @@ extension LinkCore {
       $0.isAnswerSent = false
       $0.isConfirmed = true
     }
+    tell(
+      .callUnacknowledged, of: .call(id.call), evidence: "our answer was repeated for 32 s, and no ACK came", now: now,
+      into: &actions)
     hangUp(id, now: now, into: &actions)
     legEvent(.lost, on: id, now: now, into: &actions)
   }

@@ -5,6 +5,8 @@ import NetworkTypes
 extension LinkCore {
   /// How long a provider has to answer after the STUN servers were given up.
   private static let patience = Duration.seconds(5)
+  /// How long nothing at all has to come in until a line that was well is called down.
+  private static let lineDownTime = Duration.seconds(60)
   /// What answered so long ago proves nothing of the line as it is now.
   private static let proofLasts = Duration.seconds(120)
 
@@ -14,12 +16,23 @@ extension LinkCore {
     timers.set(.blocked(uplink: uplink), at: now + Self.patience)
   }
 
-  /// The STUN servers are silent: whether only they are shows when the providers had their time.
+  /// The STUN servers are silent: whether only they are shows when the providers were asked and had their time.
   mutating func serversSilent(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    if isHeard(uplink, now: now) || uplinks[uplink].nat.discoveryBegan == nil {
-      return tellOfSilentServers(uplink, now: now, into: &actions)
+    uplinks[uplink].nat.silentSince = now
+    timers.set(.blocked(uplink: uplink), at: now + Self.patience)
+  }
+
+  /// Whether the STUN servers of a trunk's uplink are silent, and no provider has been heard on it since.
+  func isLineSilent(ofTrunk index: Int) -> Bool {
+    guard let uplink = uplinkIndex(ofTrunk: index) else { return false }
+    if sockets.contains(where: { $0.side == .uplink(uplink) && $0.isInUse && $0.stun?.lostSince != nil }) {
+      return true
     }
-    mayBeBlocked(uplink, now: now)
+    return uplinks[uplink].nat.silentSince.map { !isHeard(uplink, since: $0) } ?? false
+  }
+
+  private func isHeard(_ uplink: Int, since: MonotonicInstant) -> Bool {
+    uplinks[uplink].nat.heardAt.map { $0 > since } ?? false
   }
 
   private func isHeard(_ uplink: Int, now: MonotonicInstant) -> Bool {
@@ -30,30 +43,45 @@ extension LinkCore {
     let nat = uplinks[uplink].nat
     if nat.isDiscovering { return timers.set(.blocked(uplink: uplink), at: now + .seconds(1)) }
     let ports = sockets.filter { $0.side == .uplink(uplink) && $0.isInUse && $0.stun?.currentServer != nil }
-    guard nat.findings?.natType == .blocked, ports.isEmpty, !isHeard(uplink, now: now) else {
-      if uplinks[uplink].lastError?.code == "stunServersSilent" {
-        tellOfSilentServers(uplink, now: now, into: &actions)
-      }
-      return
+    guard ports.isEmpty else { return }
+    if let since = nat.silentSince, isHeard(uplink, since: since) {
+      return tellOfSilentServers(uplink, now: now, into: &actions)
     }
-    guard !nat.isBlocked else { return }
+    if nat.findings?.natType == .blocked, !isHeard(uplink, now: now) {
+      return tellOfBlockedLine(uplink, now: now, into: &actions)
+    }
+    guard let since = nat.silentSince, !isTold(.lineDown, of: .uplink(uplink)) else { return }
+    if now - since >= Self.lineDownTime {
+      return tell(
+        .lineDown, of: .uplink(uplink),
+        evidence: "neither STUN servers nor providers have answered for \((now - since).nanoseconds / 1_000_000_000) s",
+        now: now, into: &actions)
+    }
+    askProviders(ofUplink: uplink, now: now, into: &actions)
+    timers.set(.blocked(uplink: uplink), at: now + Self.patience)
+  }
+
+  private mutating func tellOfBlockedLine(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard !uplinks[uplink].nat.isBlocked else { return }
     uplinks[uplink].nat.isBlocked = true
     uplinks[uplink].lastError = ErrorStatus(.udpBlocked)
     tell(
       .udpBlocked, of: .uplink(uplink), evidence: "neither a STUN server nor a provider answered from any port",
-      now: now, into: &actions)
+      again: .zero, now: now, into: &actions)
   }
 
   private mutating func tellOfSilentServers(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     tell(
       .stunServersSilent, of: .uplink(uplink),
-      evidence: "\(uplinks[uplink].configuration.stunServers.count) servers asked, none answered within 3 s", now: now,
+      evidence: "\(uplinks[uplink].configuration.stunServers.count) servers asked, none answered; a provider did",
+      now: now,
       into: &actions)
   }
 
   /// A datagram of a STUN server that was asked, or of a provider, came in.
   mutating func uplinkHeard(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     uplinks[uplink].nat.heardAt = now
+    over(.lineDown, of: .uplink(uplink))
     guard uplinks[uplink].nat.isBlocked else { return }
     uplinks[uplink].nat.isBlocked = false
     if uplinks[uplink].lastError?.code == "udpBlocked" { uplinks[uplink].lastError = nil }

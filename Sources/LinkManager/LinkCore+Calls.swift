@@ -55,7 +55,10 @@ extension LinkCore {
       let rule = configuration.routing.inbound.first(where: { rule in
         (rule.trunk == nil || rule.trunk == trunks[trunk].name) && rule.number?.matches(called) ?? true
       })
-    else { return refuse(request, id, 404, now: now, into: &actions) }
+    else {
+      tellRefusal(.numberNotOurs, of: .trunk(trunk), evidence: "INVITE for \(called)", now: now, into: &actions)
+      return refuse(request, id, 404, now: now, into: &actions)
+    }
     if rule.to.contains(.reject) { return refuse(request, id, 603, now: now, into: &actions) }
     if let reason = blockedReason(ofTrunks: [trunks[trunk].name], now: now) {
       return refuse(request, id, 503, reason: reason, now: now, into: &actions)
@@ -107,7 +110,11 @@ extension LinkCore {
         trunk: nil, stages: [stage], from: station, now: now, into: &actions)
     }
     let route = self.route(from: station, number: dialled)
-    guard let route else { return refuse(request, id, 404, now: now, into: &actions) }
+    let caller = VerdictSubject.station(station.target.description)
+    guard let route else {
+      tellRefusal(.noRoute, of: caller, evidence: "\(dialled) was dialled", now: now, into: &actions)
+      return refuse(request, id, 404, now: now, into: &actions)
+    }
     if let reason = blockedReason(ofTrunks: route.trunks, now: now) {
       return refuse(request, id, 503, reason: reason, now: now, into: &actions)
     }
@@ -115,6 +122,8 @@ extension LinkCore {
       trunks.indices.contains { trunks[$0].name == name && trunks[$0].isUsable && !isUnproven(trunk: $0, now: now) }
     }
     guard let first = usable.first else {
+      let asked = route.trunks.joined(separator: ", ")
+      tellRefusal(.noTrunk, of: caller, evidence: "\(asked) would carry it", now: now, into: &actions)
       return refuse(request, id, 503, reason: "No trunk is registered", now: now, into: &actions)
     }
     let stages = usable.map { DialStage(targets: [.trunk($0, number: dialled, callerID: route.callerID)]) }
@@ -185,6 +194,9 @@ extension LinkCore {
   ) {
     guard !isStopping, calls.count < configuration.limits.maxCalls, takeCallToken(now: now) else {
       discard("callLimit")
+      if !isStopping {
+        tellRefusal(.tooManyCalls, of: .machine, evidence: "\(calls.count) calls are up", now: now, into: &actions)
+      }
       return refuse(request, id, 503, reason: "Too many calls", now: now, into: &actions)
     }
     var leg = Leg(id: LegID(call: nextCall, index: 0), side: side, path: path, random: &random)
@@ -195,7 +207,15 @@ extension LinkCore {
     } catch {
       return refuse(request, id, 400, reason: "\(error)", now: now, into: &actions)
     }
-    if let offer, offer.isBeyondUs { return refuse(request, id, 488, now: now, into: &actions) }
+    if let offer, offer.isBeyondUs {
+      let subject: VerdictSubject
+      switch side {
+      case .trunk(let index): subject = .trunk(index)
+      case .station(let name): subject = .station(name)
+      }
+      tellRefusal(.noCommonCodec, of: subject, evidence: "no stream of RTP was offered", now: now, into: &actions)
+      return refuse(request, id, 488, now: now, into: &actions)
+    }
     if hasUnknownBody(request) { return refuse(request, id, 415, now: now, into: &actions) }
     guard hasMediaPorts(for: offer) else {
       discard("noMediaPort")
@@ -277,6 +297,7 @@ extension LinkCore {
       calls[number]?.isRecorded = true
       timers.cancel(.stage(call: number))
       timers.cancel(.audio(call: number))
+      tellFailure(of: number, now: now, into: &actions)
       let record = record(of: call, now: now)
       counters.calls.count(record.trunk ?? "", record.direction, record.result)
       actions.append(.record(record))
@@ -284,6 +305,7 @@ extension LinkCore {
     }
     guard call.legs.allSatisfy(\.isEnded), call.legs.count == call.machine.legCount else { return }
     calls.removeValue(forKey: number)
+    told[.call(number)] = nil
     releaseOldContacts(now: now, into: &actions)
     stopIfDone(into: &actions)
   }

@@ -16,6 +16,7 @@ extension LinkCore {
     if enabled {
       trunks[index].contact = nil
       trunks[index].registration = nil
+      trunkWell(index)
       startTrunk(index, now: now, into: &actions)
     } else {
       stopTrunk(index, now: now, into: &actions)
@@ -78,6 +79,7 @@ extension LinkCore {
           trunks[index].isRemoved = true
           trunks[index].configuration.enabled = false
           trunks[index].status = .disabled
+          told[.trunk(index)] = nil
         }
         continue
       }
@@ -91,6 +93,7 @@ extension LinkCore {
       trunks[index].targets = []
       trunks[index].contact = nil
       trunks[index].registration = nil
+      trunkWell(index)
       startTrunk(index, now: now, into: &actions)
     }
     for trunk in new where !trunks.contains(where: { $0.name == trunk.name }) {

@@ -125,6 +125,7 @@ extension LinkCore {
       $0.clientTransaction = transaction
       $0.clientSequence = (try? request.cSeq().number) ?? 1
       if !$0.isConfirmed { $0.invite = request }
+      $0.invitedAt = $0.invitedAt ?? now
       $0.lastInvite = request
     }
     if let callID = request.callID { dialogs[DialogKey(callID: callID, localTag: leg.localTag)] = id }

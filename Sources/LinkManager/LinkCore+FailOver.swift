@@ -53,8 +53,8 @@ extension LinkCore {
     uplinks[uplink].failedOverAt = now
     tell(
       .uplinkLost, of: .uplink(uplink),
-      evidence: "no STUN server and no provider answered for \(Self.failOverTime.nanoseconds / 1_000_000) ms", now: now,
-      into: &actions)
+      evidence: "no STUN server and no provider answered for \(Self.failOverTime.nanoseconds / 1_000_000) ms",
+      again: .zero, now: now, into: &actions)
     for index in moving { advanceTrunk(index, now: now, into: &actions) }
     actions.append(.statusChanged)
   }

@@ -42,6 +42,7 @@ extension LinkCore {
     for command in commands { perform(command, call: number, failed: &failed, now: now, into: &actions) }
     // Told afterwards: what the machine says to it comes after all that it said before.
     for leg in failed {
+      noteFailure(leg, .noWay, status: 503, reason: "no way")
       legEvent(.refused(Refusal(status: 503, reason: "No way to the callee")), on: leg, now: now, into: &actions)
     }
     settle(call: number, now: now, into: &actions)

@@ -253,6 +253,8 @@ extension LinkCore {
     }
     if leg.portFailures < Self.mostPortFailures, openStream(index, of: id, now: now, into: &actions) { return }
     actions.append(.log(.error, "no media port can be opened: \(reason.escapedForLog())"))
+    noteFailure(
+      id, .noMediaPort(reason: "\(leg.portFailures + 1) ports were tried: \(reason)"), status: 500, reason: "")
     end(call: id.call, Refusal(status: 500, reason: "No media port"), now: now, into: &actions)
   }
 }

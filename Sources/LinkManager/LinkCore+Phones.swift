@@ -59,7 +59,11 @@ extension LinkCore {
     let before = location.bindings(of: user, now: now).count
     let response = location.register(request, user: user, path: path, now: now)
     respond(id, response, now: now, into: &actions)
-    if let station = station(user: user) { moveLegs(of: station, to: path) }
+    if let station = station(user: user) {
+      moveLegs(of: station, to: path)
+      over(.phoneRefused, of: .station(station.target.description))
+      comparePlaces(station, request, path, now: now, into: &actions)
+    }
     let after = location.bindings(of: user, now: now).count
     if before == 0 && after > 0 { actions.append(.log(.info, "phone \(user) has registered")) }
     if before > 0 && after == 0 { actions.append(.log(.info, "phone \(user) has unregistered")) }
@@ -84,10 +88,34 @@ extension LinkCore {
     case .wrong:
       response = SIPMessage(responding: request, status: 403, reason: "Wrong user or password")
       discard("wrongPassword")
-      actions.append(.log(.warning, "a phone at the office side was refused: wrong user or password"))
+      if let station = station(user: user) {
+        tell(
+          .phoneRefused, of: .station(station.target.description),
+          evidence: "its \(request.method.name) had credentials that do not fit", now: now, into: &actions)
+      } else {
+        actions.append(.log(.warning, "a phone at the office side was refused: wrong user or password"))
+      }
     }
     respond(id, response, now: now, into: &actions)
     return false
+  }
+
+  /// A phone behind a NAT of its own gives an address that its packets do not come from, and that is in another network.
+  private mutating func comparePlaces(
+    _ station: Station, _ request: SIPMessage, _ path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    let source = path.remote.address
+    let subject = VerdictSubject.station(station.target.description)
+    let contacts = ((try? request.contacts()) ?? []).compactMap(\.uri.address)
+    let networks = configuration.lan.interfaces.compactMap(\.network)
+    let isElsewhere = { (contact: IPAddress) in
+      contact != source && contact.isV4 == source.isV4 && !contact.isLoopback
+        && !networks.contains { $0.contains(contact) && $0.contains(source) }
+    }
+    guard let contact = contacts.first(where: isElsewhere) else { return over(.phoneBehindNAT, of: subject) }
+    tell(
+      .phoneBehindNAT, of: subject, evidence: "it says \(contact), and its packets come from \(source)", now: now,
+      into: &actions)
   }
 
   /// Who sends this INVITE; `nil` after it was answered with a challenge or a refusal.

@@ -81,6 +81,13 @@ extension LinkCore {
 
   /// A packet from outside that was sent to the mapped SIP port came, or did not.
   mutating func portProven(_ uplink: Int, reached: Bool, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    if case .forwarded(let port) = uplinks[uplink].configuration.incoming {
+      if reached { return over(.forwardMissing, of: .uplink(uplink)) }
+      return tell(
+        .forwardMissing, of: .uplink(uplink),
+        "The port forward from port \(port) does not lead to this machine: it is missing, or leads to another one.",
+        evidence: "a STUN server sent an answer to that port, and it did not come", now: now, into: &actions)
+    }
     guard let lease = uplinks[uplink].router?.sipLease else { return }
     withRouter(uplink, now: now, into: &actions) { $0.proven(lease, reached: reached, news: &$2) }
   }
@@ -121,6 +128,14 @@ extension LinkCore {
     if router.client.allowed != allowedProtocols(uplink) {
       let allowed = allowedProtocols(uplink)
       withRouter(uplink, now: now, into: &actions) { client, _, _ in client.allow(allowed) }
+    }
+    if case .forwarded = uplinks[uplink].configuration.incoming {
+      if router.proof == nil, let seen = sockets[router.socket.rawValue].stun?.mapping {
+        forwardMoved(uplink, seen, now: now)
+      }
+    } else if isTold(.forwardMissing, of: .uplink(uplink)) {
+      uplinks[uplink].router?.proof = nil
+      over(.forwardMissing, of: .uplink(uplink))
     }
     let isWanted = wantsMappings(uplink)
     if isWanted, router.sipLease == nil {
@@ -264,6 +279,7 @@ extension LinkCore {
       uplinks[uplink].router?.endpoint = endpoint
       if let endpoint { beginProof(uplink, endpoint, now: now) }
       let name = uplinks[uplink].configuration.name
+      tellOfTakenPort(uplink, endpoint, now: now, into: &actions)
       if let endpoint, let spoken = router.client.protocolInUse {
         let sentence = "the router maps port \(endpoint.port) to us (\(spoken.rawValue))"
         actions.append(.log(.notice, "uplink \(name): \(sentence)"))
@@ -281,6 +297,20 @@ extension LinkCore {
       }
       advanceRepair(id, now: now, into: &actions)
     }
+  }
+
+  /// A router that gives another port than it was asked for has given that one to somebody else.
+  private mutating func tellOfTakenPort(
+    _ uplink: Int, _ endpoint: Endpoint?, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let endpoint, let socket = uplinks[uplink].router?.socket else { return }
+    guard endpoint.port != Self.preferredPort, endpoint.port != sockets[socket.rawValue].local?.port else {
+      return over(.externalPortTaken, of: .uplink(uplink))
+    }
+    tell(
+      .externalPortTaken, of: .uplink(uplink),
+      "Port \(Self.preferredPort) of the router belongs to somebody else; port \(endpoint.port) is used.",
+      evidence: "the router was asked for \(Self.preferredPort) and gave \(endpoint.port)", now: now, into: &actions)
   }
 
   func portMappingStatus(_ uplink: Int) -> UplinkStatus.PortMapping? {
@@ -305,7 +335,9 @@ extension LinkCore {
     of finding: RouterFinding, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     let words = finding.words
-    tell(words.code, of: .uplink(uplink), words.sentence, evidence: words.evidence, now: now, into: &actions)
+    tell(
+      words.code, of: .uplink(uplink), words.sentence, evidence: words.evidence, again: .zero, now: now,
+      into: &actions)
   }
 }
 

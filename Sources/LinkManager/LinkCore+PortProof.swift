@@ -49,6 +49,14 @@ extension LinkCore {
     uplinks[uplink].router?.proof = PortProof(external: external, server: server, deadline: now + Self.proofDelay)
   }
 
+  /// The public address is known, or is another one: where somebody set up a port forward, it is tried.
+  mutating func forwardMoved(_ uplink: Int, _ seen: Endpoint, now: MonotonicInstant) {
+    guard case .forwarded(let port) = uplinks[uplink].configuration.incoming, seen.address.isV4 else { return }
+    // An answer to the port that STUN sees comes by our own mapping, whatever is forwarded.
+    guard port != seen.port else { return }
+    beginProof(uplink, Endpoint(seen.address, port: port), now: now)
+  }
+
   mutating func proofDue(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let router = uplinks[uplink].router, var proof = router.proof, proof.deadline <= now else { return }
     let socket = router.socket

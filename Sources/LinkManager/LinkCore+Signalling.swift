@@ -171,6 +171,7 @@ extension LinkCore {
       clientOwners.removeValue(forKey: id)
       guard trunks.indices.contains(trunk) else { return }
       trunks[trunk].unansweredSince = nil
+      compareClocks(trunk, response, now: now, into: &actions)
       var steps: [RegistrationAction] = []
       if [401, 407].contains(response.status) {
         learnFlow(ofTrunk: trunk, fromChallenge: response, now: now, into: &actions)
@@ -212,6 +213,7 @@ extension LinkCore {
       trunks[trunk].registration?.requestTimedOut(now: now, random: &random, into: &steps)
       perform(steps, trunk: trunk, now: now, into: &actions)
     case .invite(let leg):
+      noteFailure(leg, .unanswered, status: 408, reason: "INVITE was sent for 32 s in vain")
       if case .trunk(let trunk)? = self.leg(leg)?.side { targetSilent(trunk, now: now, into: &actions) }
       legGone(leg, into: &actions)
       legEvent(.refused(Refusal(status: 408, reason: "Request Timeout")), on: leg, now: now, into: &actions)

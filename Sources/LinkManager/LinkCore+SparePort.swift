@@ -38,7 +38,7 @@ extension LinkCore {
   private static let longestRest = Duration.seconds(3600)
   /// How long a port that was given up while it was well still hears: 64·T1, and what the new registration takes.
   private static let lingering = Duration.seconds(40)
-  /// A verdict says so once for each time that it begins.
+  /// A verdict says so once for each time that it begins: one dead port after the other is one time.
   private static let toldAgain = Duration.seconds(60)
 
   /// Behind the sockets that are opened at the start, those that are opened in need.
@@ -102,6 +102,12 @@ extension LinkCore {
     let level: LinkLogLevel = sockets[index].isEphemeral ? .debug : .warning
     actions.append(.log(level, "spare port \(sockets[index].configured.port): \(reason.escapedForLog())"))
     guard sockets[index].isSpare, sockets[index].isInUse else { return }
+    if !sockets[index].isEphemeral, case .uplink(let uplink) = sockets[index].side {
+      tell(
+        .portTaken, of: .uplink(uplink),
+        "The spare port belongs to another program; a port that is free takes its place.",
+        evidence: "port \(sockets[index].configured.port): \(reason)", now: now, into: &actions)
+    }
     // Whoever has it keeps it, most likely: from now on it counts as one that is not clean.
     sockets[index].restsSince = now
     guard let other = successor(of: index, now: now) else { return }
@@ -201,6 +207,16 @@ extension LinkCore {
     }
   }
 
+  /// The providers of an uplink are asked by the ports that they know, where STUN servers do not tell whether the line is up.
+  mutating func askProviders(ofUplink uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for trunk in trunks.indices where trunks[trunk].configuration.enabled && !trunks[trunk].isRemoved {
+      guard let path = route(ofTrunk: trunk), sockets[path.socket].side == .uplink(uplink) else { continue }
+      let request = question(trunk, path)
+      counters.requests.count(trunks[trunk].configuration.register ? "REGISTER" : "OPTIONS", "out")
+      actions.append(.send(request, sockets[path.socket].id, to: path.remote))
+    }
+  }
+
   /// REGISTER without a contact asks what is registered and changes nothing (RFC 3261 §10.2.3): a registrar answers it, be it
   /// by a challenge, where it may be deaf to OPTIONS.
   private mutating func question(_ index: Int, _ path: SIPPath) -> [UInt8] {
@@ -232,7 +248,7 @@ extension LinkCore {
       }
       actions.append(.send(bytes, sockets[index].id, to: server))
     case .mapped: freshPortHeard(index, isProvider: false, now: now)
-    case .disagreed, .serversSilent, .serversBack, .lineLost, .lineReturned: break
+    case .disagreed, .serversSilent, .firstServerSilent, .serversBack, .lineLost, .lineReturned: break
     }
   }
 
@@ -264,16 +280,12 @@ extension LinkCore {
     let other = sockets[new].isEphemeral ? "another port" : "port \(sockets[new].configured.port)"
     let sentence =
       "The router holds dead state for port \(port); SIP goes by \(other) meanwhile, and audio by fresh ports."
-    if uplinks[uplink].deadStateToldAt.map({ now - $0 >= Self.toldAgain }) ?? true {
-      tell(
-        .deadNATState, of: .uplink(uplink), sentence,
-        evidence: isLost
-          ? "port \(port) got no answer from any STUN server, a fresh port did"
-          : "port \(port) got no answer from the provider, a fresh port did", now: now, into: &actions)
-    } else {
-      actions.append(.log(.warning, "uplink \(uplinks[uplink].configuration.name): \(sentence)"))
-    }
-    uplinks[uplink].deadStateToldAt = now
+    tell(
+      .deadNATState, of: .uplink(uplink), sentence,
+      evidence: isLost
+        ? "port \(port) got no answer from any STUN server, a fresh port did"
+        : "port \(port) got no answer from the provider, a fresh port did", again: Self.toldAgain, now: now,
+      into: &actions)
     changePlaces(from: old, to: new, now: now, into: &actions)
     if let first = sockets[new].first?.rawValue { timers.set(.portAgain(socket: first), at: now + restTime(uplink)) }
   }
@@ -309,6 +321,10 @@ extension LinkCore {
     uplinks[uplink].backAt = now
     // A CANCEL or a BYE that is out went where nothing passes.
     transactions.moveRequests(fromSocket: old, toSocket: new)
+    // That the servers were silent was the dead port's.
+    uplinks[uplink].nat.silentSince = nil
+    over(.stunServersSilent, of: .uplink(uplink))
+    if uplinks[uplink].lastError?.code == VerdictCode.stunServersSilent.rawValue { uplinks[uplink].lastError = nil }
     if sockets[new].local == nil {
       actions.append(.openSocket(sockets[new].id, sockets[new].configured))
     } else {

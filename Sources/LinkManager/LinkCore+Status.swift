@@ -32,7 +32,8 @@ extension LinkCore {
       switch timer {
       case .stage, .media, .repair, .audio: true
       case .deafPorts: true
-      case .resolve, .service, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .bindings, .doctor,
+      case .resolve, .service, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .names,
+        .bindings, .doctor,
         .stopping,
         .deadState, .portAgain, .failOver, .failBack, .hostChange, .expectedCut:
         false

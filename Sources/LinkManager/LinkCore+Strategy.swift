@@ -120,39 +120,12 @@ extension LinkCore {
       + "\(Self.seconds(keepalive)) s instead of every \(Self.seconds(configured)) s."
     tell(
       .shortBinding, of: .uplink(uplink), sentence,
-      evidence: "measured on spare ports: no answer came through after \(lifetime) s", now: now, into: &actions)
+      evidence: "measured on spare ports: no answer came through after \(lifetime) s", again: .zero, now: now,
+      into: &actions)
   }
 
   private static func seconds(_ duration: Duration) -> String {
     let milliseconds = duration.nanoseconds / 1_000_000
     return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)" : "\(milliseconds / 1000).\(milliseconds % 1000 / 100)"
-  }
-
-  // MARK: Audio that cannot come
-
-  /// How long an answered call is given until its silence is a finding.
-  private static let audioPatience = Duration.seconds(6)
-
-  /// A call was answered: where the far side may not be heard, it is looked at after a while.
-  mutating func watchAudio(of call: UInt64, now: MonotonicInstant) {
-    timers.set(.audio(call: call), at: now + Self.audioPatience)
-  }
-
-  /// Says why nothing is heard where the NAT is the reason; silence that has other reasons is not ours to explain.
-  mutating func judgeAudio(of number: UInt64, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard let call = calls[number], call.machine.phase != .ended, call.answeredAt != nil else { return }
-    for leg in call.legs where !leg.isEnded {
-      guard case .trunk = leg.side, let strategy = strategy(of: LinkSocket(leg.path.socket)),
-        strategy.reach == .latching, let description = leg.remoteDescription,
-        let index = description.firstAudioIndex, leg.streams.indices.contains(index), let stream = leg.streams[index],
-        description.rtpEndpoint(index) != nil, mappedEndpoint(of: stream, on: leg.path.socket) == nil,
-        description.direction(index).sends, stream.counters.packetsIn == 0
-      else { continue }
-      tell(
-        .audioUnreachable, of: .call(number),
-        evidence: "no packet in \(Self.seconds(Self.audioPatience)) s; \(stream.counters.packetsOut) were sent",
-        now: now,
-        into: &actions)
-    }
   }
 }

@@ -172,6 +172,7 @@ extension LinkCore {
   ) {
     for index in trunks.indices where !trunks[index].isRemoved && trunks[index].socket == socket {
       guard trunks[index].targets.contains(where: { $0.address == source.address }) else { continue }
+      trunks[index].heardAt = now
       if trunks[index].watch.target?.address == source.address { trunks[index].watch.heardAt = now }
       guard trunks[index].watch.isSilent else { continue }
       trunks[index].watch.isSilent = false
@@ -180,6 +181,7 @@ extension LinkCore {
       guard isRegistered || !trunks[index].configuration.register, trunks[index].configuration.enabled else { continue }
       trunks[index].status = isRegistered ? .registered : .static
       trunks[index].lastError = nil
+      trunkWell(index)
       if let since = trunks[index].unregisteredSince {
         trunks[index].unregisteredSeconds += (now - since).inSeconds
       }

@@ -148,6 +148,7 @@ extension LinkCore {
         trunks[index].unregisteredSince = nil
         trunks[index].lastError = nil
         trunks[index].watch.isSilent = false
+        trunkWell(index)
       case .removed: trunks[index].status = trunks[index].configuration.enabled ? .unregistered : .disabled
       case .failed(let code, let sentence, _):
         let state: TrunkStatus.State
@@ -171,13 +172,14 @@ extension LinkCore {
     _ index: Int, state: TrunkStatus.State, code: VerdictCode, sentence: String, evidence: String,
     now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let isNew = trunks[index].lastError?.code != code.rawValue || trunks[index].status != state
     trunks[index].status = state
     trunks[index].lastError = ErrorStatus(code, sentence)
     if state != .registered { trunks[index].unregisteredSince = trunks[index].unregisteredSince ?? now }
     actions.append(.statusChanged)
-    // Where nothing passes, that is said once and for all.
-    guard isNew, code != .noAnswer || !isUnproven(trunk: index, now: now) else { return }
+    if code == .nameUnknown { return judgeNamesSoon(now: now) }
+    // Where nothing passes, or nothing comes from the provider any more, that is said once and for all.
+    if code == .noAnswer, isUnproven(trunk: index, now: now) || isLineSilent(ofTrunk: index) { return }
+    if code == .noAnswer, isTold(.providerSilent, of: .trunk(index)) { return }
     tell(code, of: .trunk(index), sentence, evidence: evidence, now: now, into: &actions)
   }
 
@@ -189,6 +191,22 @@ extension LinkCore {
     var stunActions: [UplinkPort.Action] = []
     sockets[socket.rawValue].stun?.suspected(now: now, random: &random, into: &stunActions)
     perform(stunActions, on: socket.rawValue, now: now, into: &actions)
+  }
+
+  /// How far a clock may be off.
+  private static let clockTolerance: Int64 = 300
+
+  /// A provider's answer has its date (RFC 3261 §20.17): a clock that is far off is told, since records, certificates and
+  /// the times of rules go by it.
+  mutating func compareClocks(
+    _ index: Int, _ response: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]
+  ) {
+    guard let theirs = response.value(.date).flatMap({ WallTime(sipDate: $0) }) else { return }
+    let ours = wallTime(now)
+    let seconds = (ours.nanoseconds / 1_000_000_000) &- (theirs.nanoseconds / 1_000_000_000)
+    guard abs(seconds) > Self.clockTolerance else { return over(.clockOff, of: .trunk(index)) }
+    tell(
+      .clockOff, of: .trunk(index), evidence: "here it is \(ours), at the provider \(theirs)", now: now, into: &actions)
   }
 
   /// What a provider's answer tells of our public address.

@@ -77,9 +77,16 @@ extension LinkCore {
         for trunk in trunks.indices { advanceTrunk(trunk, now: now, into: &actions) }
       case .serversBack:
         uplinks[uplink].lastError = nil
+        uplinks[uplink].nat.silentSince = nil
+        over(.lineDown, of: .uplink(uplink))
+        over(.stunServersSilent, of: .uplink(uplink))
         actions.append(.log(.notice, "uplink \(name): STUN answers again"))
         // Ports that were opened meanwhile know no server, and the far side was told a guess.
         tellMediaPlan(of: index, into: &actions)
+      case .firstServerSilent(let server):
+        tell(
+          .stunServerDead, of: .uplink(uplink), evidence: "\(server) did not answer for minutes, the next one did",
+          again: .zero, now: now, into: &actions)
       }
       actions.append(.statusChanged)
     }
@@ -91,8 +98,9 @@ extension LinkCore {
   ) {
     tell(
       .stunServersDisagree, of: .uplink(uplink),
-      evidence: "\(found.server) sees \(found.sees.address), \(found.other) sees \(found.otherSees.address)", now: now,
-      into: &actions)
+      evidence: "\(found.server) sees \(found.sees.address), \(found.other) sees \(found.otherSees.address)",
+      again: .zero,
+      now: now, into: &actions)
   }
 
   mutating func mappingChanged(
@@ -100,6 +108,7 @@ extension LinkCore {
   ) {
     let name = uplinks[uplink].configuration.name
     addressSeen(endpoint.address, uplink: uplink, now: now, into: &actions)
+    forwardMoved(uplink, endpoint, now: now)
     if let before {
       counters.addressChanges.count(name)
       uplinks[uplink].lastChangeAt = wallTime(now)
@@ -143,27 +152,20 @@ extension LinkCore {
       var stunActions: [UplinkPort.Action] = []
       sockets[index].stun?.serversChanged(servers, now: now, random: &random, into: &stunActions)
       perform(stunActions, on: index, now: now, into: &actions)
-      tellOfUnresolvedServers(uplink, now: now, into: &actions)
+      noteUnresolvedServers(uplink, now: now)
     }
   }
 
-  private mutating func tellOfUnresolvedServers(
-    _ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
-  ) {
-    let code = VerdictCode.stunServersUnresolved.rawValue
+  private mutating func noteUnresolvedServers(_ uplink: Int, now: MonotonicInstant) {
+    let code = VerdictCode.stunServersUnresolved
     let configuration = uplinks[uplink].configuration
-    let isTrouble =
-      !configuration.stunServers.isEmpty
-      && configuration.stunServers.allSatisfy { isUnknown($0) }
-    if isTrouble, uplinks[uplink].lastError == nil {
-      uplinks[uplink].lastError = ErrorStatus(
-        code: code, sentence: "The names of the STUN servers of uplink \(configuration.name) cannot be resolved.")
-      tell(
-        .stunServersUnresolved, of: .uplink(uplink),
-        evidence: "the name server gave no address for any of \(configuration.stunServers.count)", now: now,
-        into: &actions)
-    } else if !isTrouble, uplinks[uplink].lastError?.code == code {
+    let isTrouble = !configuration.stunServers.isEmpty && configuration.stunServers.allSatisfy { isUnknown($0) }
+    if isTrouble {
+      if uplinks[uplink].lastError == nil { uplinks[uplink].lastError = ErrorStatus(code) }
+      if !isTold(code, of: .uplink(uplink)) { judgeNamesSoon(now: now) }
+    } else if uplinks[uplink].lastError?.code == code.rawValue {
       uplinks[uplink].lastError = nil
+      over(code, of: .uplink(uplink))
     }
   }
 

@@ -44,6 +44,8 @@ public struct LinkCore: Sendable {
   var unresolved: Set<String> = []
   /// BYEs that wait for the line or the trunk.
   var farewells: [Farewell] = []
+  /// What was told and when, until it is over. Its order decides nothing.
+  var told: [VerdictSubject: [VerdictCode: MonotonicInstant]] = [:]
   var counters = LinkCounters()
   /// The examination that runs.
   var doctor: DoctorRun?
@@ -167,6 +169,7 @@ public struct LinkCore: Sendable {
     } else {
       unresolved.remove(host)
       names[host] = addresses
+      over(.nameServerSilent, of: .machine)
     }
     timers.set(.resolve(host: host), at: now + (addresses.isEmpty ? .seconds(10) : .seconds(300)))
     updateSTUNServers(now: now, into: &actions)
@@ -225,6 +228,7 @@ public struct LinkCore: Sendable {
     case .expectedCut(let uplink): expectedCutDue(uplink, now: now, into: &actions)
     case .deafPorts(let leg): deafPortsDue(leg, now: now, into: &actions)
     case .audio(let call): judgeAudio(of: call, now: now, into: &actions)
+    case .names: judgeNames(now: now, into: &actions)
     case .bindings:
       if location.removeExpired(now: now) { actions.append(.statusChanged) }
       timers.set(.bindings, at: now + .seconds(5))

@@ -25,6 +25,47 @@ public struct LinkHandover: Sendable, Codable {
     let records: [ServiceRecord]
   }
 
+  /// A verdict that was told and is not over.
+  struct ToldVerdict: Sendable, Codable {
+    /// A number, since every text here is put into pseudonyms.
+    enum Kind: Int, Sendable, Codable { case trunk, uplink, phone, pbx, machine }
+
+    let kind: Kind
+    let index: Int?
+    let name: String?
+    let code: VerdictCode
+    let at: MonotonicInstant
+
+    /// `nil` for calls, of which none is up.
+    init?(_ subject: VerdictSubject, _ code: VerdictCode, _ at: MonotonicInstant) {
+      self.code = code
+      self.at = at
+      switch subject {
+      case .trunk(let index): (kind, self.index, name) = (.trunk, index, nil)
+      case .uplink(let index): (kind, self.index, name) = (.uplink, index, nil)
+      case .station(let target):
+        let isPhone = target.hasPrefix("phone:")
+        (kind, index) = (isPhone ? .phone : .pbx, nil)
+        name = String(target.dropFirst(isPhone ? 6 : 4))
+      case .machine: (kind, index, name) = (.machine, nil, nil)
+      case .call: return nil
+      }
+    }
+
+    var subject: VerdictSubject {
+      switch kind {
+      case .trunk: .trunk(index ?? 0)
+      case .uplink: .uplink(index ?? 0)
+      case .phone: .station("phone:\(name ?? "")")
+      case .pbx: .station("pbx:\(name ?? "")")
+      case .machine: .machine
+      }
+    }
+
+    /// By which they are put in an order.
+    var rank: [Int] { [kind.rawValue, index ?? 0] }
+  }
+
   /// As it was given last.
   public internal(set) var configuration: LinkConfiguration
   var startedAt: MonotonicInstant
@@ -47,6 +88,7 @@ public struct LinkHandover: Sendable, Codable {
   var callTokens: Double
   var callTokensAt: MonotonicInstant
   var doctorSocket: Int?
+  var told: [ToldVerdict]
 
   /// The configurations that uplinks and trunks go by, which may be older than the one that was given last.
   public var configurationInUse: LinkConfiguration {
@@ -91,6 +133,8 @@ public struct LinkHandover: Sendable, Codable {
     guard uplinks.count == configuration.uplinks.count,
       uplinks.allSatisfy({ $0.router.map { isSocket($0.socket.rawValue) } ?? true }),
       isSocket(doctorSocket ?? 0),
+      told.allSatisfy({ ($0.kind != .trunk || trunks.indices.contains($0.index ?? 0))
+        && ($0.kind != .uplink || isUplink($0.index ?? 0)) }),
       trunks.allSatisfy({ isSocket($0.socket?.rawValue ?? 0) && $0.currentTarget >= 0 && $0.watch.sequence < 1 << 31 }),
       streams.allSatisfy({ isSocket($0.path.socket) }), location.usesSockets(isSocket),
       transactions.usesSockets(isSocket)
@@ -103,7 +147,7 @@ public struct LinkHandover: Sendable, Codable {
         .hostChange(let uplink), .expectedCut(let uplink):
         !isUplink(uplink)
       case .deadState(let socket), .portAgain(let socket): !isSocket(socket)
-      case .stage, .media, .repair, .deafPorts, .audio, .resolve, .service, .bindings, .doctor, .stopping: false
+      case .stage, .media, .repair, .deafPorts, .audio, .resolve, .service, .names, .bindings, .doctor, .stopping: false
       }
     } == 0
   }
@@ -125,7 +169,10 @@ extension LinkCore {
       nextCall: nextCall, portLedger: portLedger, lastMediaPort: lastMediaPort, timers: timers,
       names: names.keys.sorted().map { LinkHandover.KnownName(host: $0, addresses: names[$0] ?? []) },
       services: services.keys.sorted().map { LinkHandover.KnownService(service: $0, records: services[$0] ?? []) },
-      unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt, doctorSocket: doctorSocket)
+      unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt, doctorSocket: doctorSocket,
+      told: told.flatMap { subject, codes in codes.compactMap { LinkHandover.ToldVerdict(subject, $0.key, $0.value) } }.sorted {
+        ($0.rank.description, $0.name ?? "", $0.code.rawValue) < ($1.rank.description, $1.name ?? "", $1.code.rawValue)
+      })
   }
 
   /// Whether no line is lost, and none is being recovered from a loss.
@@ -160,6 +207,7 @@ extension LinkCore {
     callTokens = handover.callTokens
     callTokensAt = handover.callTokensAt
     doctorSocket = handover.doctorSocket
+    for verdict in handover.told { told[verdict.subject, default: [:]][verdict.code] = verdict.at }
   }
 
   /// Where the moment allows it, this core is replaced by the one that its handover makes, so that the core that goes on and

@@ -68,8 +68,6 @@ struct UplinkState: Sendable, Codable {
   var diary = CutDiary()
   /// About now.
   var isCutExpected = false
-  /// When a port's dead state was told last.
-  var deadStateToldAt: MonotonicInstant?
   /// `nil` where no router is listened to.
   var router: UplinkRouter?
 }
@@ -101,6 +99,8 @@ struct TrunkState: Sendable, Codable {
   /// The socket on which it last sent.
   var socket: LinkSocket?
   var watch = ProviderWatch()
+  /// When a datagram of one of its targets came last.
+  var heardAt: MonotonicInstant?
 
   var name: String { configuration.name }
   /// Whether calls may be made over it.
@@ -201,6 +201,12 @@ struct Leg: Sendable {
   /// Its media ports got no answer after a change, and others took their place.
   var arePortsReplaced = false
 
+  /// When its first INVITE left, and whether anything came back to it.
+  var invitedAt: MonotonicInstant?
+  var isHeard = false
+  /// What its ports had heard when the call was answered.
+  var packetsBeforeAnswer: UInt64 = 0
+
   /// What its ports have heard.
   var packetsIn: UInt64 { streams.reduce(0) { $0 &+ ($1?.counters.packetsIn ?? 0) } }
 
@@ -232,6 +238,8 @@ struct CallState: Sendable {
   var answeredAt: WallTime?
   var isRinging = false
   var isRecorded = false
+  /// Why legs of it did not come about.
+  var failures: [LegFailure] = []
   /// The two legs whose media belong together.
   var coupled: [LegID] = []
   /// The pairs of ports for which that was said.
@@ -282,6 +290,8 @@ enum LinkTimer: Hashable, Sendable, Codable {
   case deafPorts(LegID)
   /// An answered call's audio is looked at.
   case audio(call: UInt64)
+  /// Names that cannot be resolved are looked at together.
+  case names
   case bindings
   /// The examination goes on.
   case doctor

@@ -41,6 +41,8 @@ struct NATState: Sendable, Codable {
   var isLifetimeSettled = false
   /// When a datagram of a STUN server or a provider came in last.
   var heardAt: MonotonicInstant?
+  /// Since when the STUN servers have been silent; `nil` while one answers.
+  var silentSince: MonotonicInstant?
   /// Nothing that was asked over UDP has answered.
   var isBlocked = false
   /// The lifetime for which keepalives were shortened, as it was said.

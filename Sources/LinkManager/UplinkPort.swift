@@ -17,6 +17,8 @@ package struct UplinkPort: Sendable, Codable {
     case lineLost(MonotonicInstant)
     /// No server answered for ``patience``; said once until one answers again.
     case serversSilent
+    /// The first server has not answered for some time, while another one does; said once until it answers again.
+    case firstServerSilent(Endpoint)
     /// A server answered after they were silent.
     case serversBack
     /// Something went unanswered since `lost`; the first answer came at `back`, and the address is confirmed. Where it is
@@ -50,6 +52,8 @@ package struct UplinkPort: Sendable, Codable {
   private static let slowProbe = Duration.seconds(1)
   private static let fastProbing = Duration.seconds(60)
   private static let firstServerRetry = Duration.seconds(30)
+  /// So many times in a row the first server is asked in vain until it is called dead.
+  private static let mostMisses = 4
   /// An answer that takes longer does not count.
   private static let answerValidity = Duration.seconds(10)
   /// How long an answer of a provider shows that the line is up.
@@ -73,6 +77,8 @@ package struct UplinkPort: Sendable, Codable {
   private var mappingServer: Endpoint?
   /// Who gave its last answer within ``patience``, and when: a server that does not is no witness.
   private var witnessAt: MonotonicInstant?
+  /// How often the first server was asked beside another one and did not answer, since it last did.
+  private var misses = 0
   /// Who was found to say otherwise than the others.
   private var distrusted: [Endpoint] = []
   /// Nothing leaves the port: what a router knows of it shall die.
@@ -109,6 +115,7 @@ package struct UplinkPort: Sendable, Codable {
     guard new != servers else { return }
     servers = new
     current = 0
+    misses = 0
     distrusted = distrusted.filter { new.contains($0) }
     guard !isResting else { return }
     serverSince = now
@@ -251,6 +258,7 @@ package struct UplinkPort: Sendable, Codable {
       // It has been heard, and the one that contradicts it is heard too: asking both again would never end.
       return true
     }
+    if from == servers.first { misses = 0 }
     if current != 0, from == servers.first {
       current = 0
       timers.cancel(.firstServer)
@@ -361,7 +369,13 @@ package struct UplinkPort: Sendable, Codable {
         // It is asked beside the current one: its answer makes it current again, and its silence means nothing. Where all
         // are silent they are asked in turn.
         timers.set(.firstServer, at: now + Self.firstServerRetry)
-        if suspectSince == nil, !isSilent { send(to: servers[0], now: now, random: &random, into: &actions) }
+        guard suspectSince == nil, !isSilent else { continue }
+        // Who contradicts the others is told as that.
+        if !distrusted.contains(servers[0]) {
+          if misses == Self.mostMisses { actions.append(.firstServerSilent(servers[0])) }
+          misses += 1
+        }
+        send(to: servers[0], now: now, random: &random, into: &actions)
       }
     }
   }

@@ -1,23 +1,34 @@
 /// What a ``Verdict`` can say: one code a cause, each with what it means and what a person does about it.
 ///
 /// `docs/verdicts.md` shows the table; a test compares the two.
-public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
+public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
   // Of a trunk.
   case noAnswer, providerSilent, nameUnknown
   case wrongPassword, noPassword, wrongRealm, unsupportedAuthentication, endlessChallenges, forbidden, unknownUser
   case notARegistrar, refused, redirected, intervalTooBrief, expiresAtOnce, providerBusy, providerError
-  // Of a call.
-  case audioUnreachable
+  case numberNotOurs, clockOff
+  // Of a call that did not come about.
+  case calleeBusy, calleeUnavailable, calleeDeclined, nobodyAnswered, numberUnknown, numberIncomplete
+  case callForbidden, callerNumberRefused, callCredentialsRefused, noCommonCodec, callTerminated, callRefused
+  case callUnanswered, fragmentsLost, calleeCongested, calleeFailed, portTaken, callUnacknowledged
+  // Of a call's sound.
+  case oneWayAudioIn, oneWayAudioOut, noAudio, audioUnreachable
+  // Of a call whose address changed.
   case callUnknownAfterMove, callRefusedAfterMove, callUnansweredAfterMove, callBarredAfterMove
   // Of an uplink.
-  case udpBlocked, uplinkLost, deadNATState, shortBinding
-  case stunServersSilent, stunServersUnresolved, stunServersDisagree
+  case udpBlocked, lineDown, uplinkLost, deadNATState, shortBinding
+  case stunServersSilent, stunServerDead, stunServersUnresolved, stunServersDisagree
   // Of its router, and of what stands behind it.
   case portMappingUnavailable, portMappingRefused, mappingLeadsNowhere, routerAddressDiffers, natBeforeRouter
+  case externalPortTaken, forwardMissing
   case doubleNAT, carrierNAT, twoLines, lyingServer, sipALG
+  // Of the office.
+  case phoneRefused, phoneAbsent, phoneBehindNAT, phoneGone, pbxGone, noRoute, noTrunk, tooManyCalls
+  // Of the machine.
+  case nameServerSilent, diskFull, storeUnusable
 
   /// What a verdict is about.
-  public enum Group: String, Sendable, CaseIterable { case trunk, call, uplink, router }
+  public enum Group: String, Sendable, CaseIterable { case trunk, call, audio, uplink, router, office, machine }
 
   /// One row of the table.
   public struct Row: Sendable, Equatable {
@@ -33,7 +44,20 @@ public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
   public var nextStep: String { row.nextStep }
 
   /// How loudly it is logged.
-  var level: LinkLogLevel { self == .shortBinding ? .notice : .warning }
+  public var level: LinkLogLevel {
+    if isOrdinary { return .info }
+    return self == .shortBinding || self == .externalPortTaken ? .notice : .warning
+  }
+
+  /// Whether it belongs to an ordinary day: nobody has to do anything, and nothing is kept for a later look at it.
+  public var isOrdinary: Bool {
+    switch self {
+    case .calleeBusy, .calleeUnavailable, .calleeDeclined, .nobodyAnswered, .numberUnknown, .numberIncomplete,
+      .callTerminated:
+      true
+    default: false
+    }
+  }
 
   private static func row(_ group: Group, _ meaning: String, _ nextStep: String) -> Row {
     Row(group: group, meaning: meaning, nextStep: nextStep)
@@ -107,10 +131,97 @@ public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
       Self.row(
         .trunk, "The provider has an error of its own and registers nobody.",
         "Nothing: it is tried again. If it lasts, ask the provider.")
+    case .numberNotOurs:
+      Self.row(
+        .trunk, "The provider sends a call for a number that no rule of inbound takes.",
+        "Name the number in inbound, or ask the provider why it sends calls for it.")
+    case .clockOff:
+      Self.row(
+        .trunk, "The clock of this machine and that of the provider are minutes apart.",
+        "Let this machine take its time from the network (NTP). Where its clock is right, tell the provider.")
     // MARK: Calls
-    case .audioUnreachable:
+    case .calleeBusy:
+      Self.row(.call, "Whoever was called is busy.", "Nothing: call again later.")
+    case .calleeUnavailable:
+      Self.row(.call, "Whoever was called cannot be reached at the moment.", "Nothing: call again later.")
+    case .calleeDeclined:
+      Self.row(.call, "Whoever was called declined the call.", "Nothing.")
+    case .nobodyAnswered:
+      Self.row(
+        .call, "It rang, and nobody answered.",
+        "Nothing: call again later. For calls from outside, a longer timeout or an otherwise in inbound may help.")
+    case .numberUnknown:
+      Self.row(
+        .call, "The number that was called does not exist.",
+        "Check the number; where it is right, see with trunkline route how it was sent, and compare numbering.")
+    case .numberIncomplete:
+      Self.row(.call, "The number that was called is not complete.", "Dial the whole number.")
+    case .callForbidden:
+      Self.row(
+        .call, "The provider forbids the call.",
+        "Ask the provider whether the account may call this number, and whether it has credit.")
+    case .callerNumberRefused:
+      Self.row(
+        .call, "The provider forbids the call, which carries a caller's number that is not one of the trunk's.",
+        "Set callerNumber of the phone, or callerID of the rule, to a number of the trunk, or have the provider allow it."
+      )
+    case .callCredentialsRefused:
+      Self.row(
+        .call, "The provider does not take the trunk's password for a call.",
+        "Compare username, authUsername, password and realm of the trunk with what the provider shows.")
+    case .noCommonCodec:
+      Self.row(
+        .call, "The two sides have no codec in common.",
+        "Switch on G.711 (PCMA, PCMU) in the phone, or a codec that the provider names.")
+    case .callTerminated:
+      Self.row(
+        .call, "The call was ended on its way before anybody answered.",
+        "Nothing: call again. If it lasts, ask the provider.")
+    case .callRefused:
+      Self.row(
+        .call, "The call was refused.", "See the trace of the call; the status tells whoever refused it why.")
+    case .callUnanswered:
+      Self.row(
+        .call, "The provider answers other requests, and this call not at all.",
+        "See the trace of the call; ask the provider what became of it.")
+    case .fragmentsLost:
       Self.row(
         .call,
+        "The provider answers small messages and not this call, whose INVITE is too large for one packet: its "
+          + "fragments are lost on the way.",
+        "Let the phone offer fewer codecs; let router and firewall pass fragments; or use TCP to the provider.")
+    case .calleeCongested:
+      Self.row(
+        .call, "Whoever was called, or the provider, has no room for the call at the moment.",
+        "Nothing: call again later. If it lasts, ask the provider how many calls the account may have.")
+    case .calleeFailed:
+      Self.row(
+        .call, "The other side has an error of its own.", "Nothing: call again later. If it lasts, ask the provider.")
+    case .portTaken:
+      Self.row(
+        .call, "A port that the configuration names belongs to another program.",
+        "See with ss -ulpn who has it, and end that, or name other ports.")
+    case .callUnacknowledged:
+      Self.row(
+        .call, "The call was answered, and the caller's side did not take note of it.",
+        "See the trace of the call: our answer, or its acknowledgement, is lost on the way.")
+    // MARK: Sound
+    case .oneWayAudioIn:
+      Self.row(
+        .audio, "Nothing is heard of the far end here; the far end is sent what is said here.",
+        "See that the router and every firewall let UDP to the ports of media in; then ask the provider.")
+    case .oneWayAudioOut:
+      Self.row(
+        .audio, "The far end hears nothing: no sound comes from the phone.",
+        "See that a firewall between the phone and this machine lets UDP to the ports of media in, and that the phone "
+          + "is not muted.")
+    case .noAudio:
+      Self.row(
+        .audio, "Nobody hears anything: no sound comes from either side.",
+        "See that the firewall of this machine lets UDP to the ports of media in.")
+    case .audioUnreachable:
+      Self.row(
+        .audio,
         "Nothing is heard of the far side: behind a router that gives each destination another public port, audio comes "
           + "only from far ends that send to where ours comes from, and this one sends to what the SDP says.",
         "Ask the provider of the trunk for symmetric RTP, or use a router that keeps one public port for each port "
@@ -132,6 +243,10 @@ public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
       Self.row(
         .uplink, "Nothing answers over UDP, so calls are refused until something does.",
         "Check the line; then whether a firewall drops UDP to the internet, and allow it.")
+    case .lineDown:
+      Self.row(
+        .uplink, "Nothing comes in on this uplink any more: its line is down.",
+        "Check the line and the router. It goes on by itself when the line is back.")
     case .uplinkLost:
       Self.row(
         .uplink, "Nothing passes on this uplink; its trunks and their calls take another one meanwhile.",
@@ -147,8 +262,12 @@ public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
         "Nothing; a longer UDP timeout in the router saves packets.")
     case .stunServersSilent:
       Self.row(
-        .uplink, "No STUN server answers, so the public address is not known for sure.",
-        "Check the line, then stunServers in the configuration, then whether a firewall drops UDP.")
+        .uplink, "Providers answer and no STUN server does, so the public address is not known for sure.",
+        "See whether a firewall drops UDP to the STUN servers' ports; then check stunServers.")
+    case .stunServerDead:
+      Self.row(
+        .uplink, "The first STUN server does not answer; the next one is asked.",
+        "Take that server out of stunServers, or see whether it has another port or name now.")
     case .stunServersUnresolved:
       Self.row(
         .uplink, "The names of the STUN servers cannot be resolved, so the public address is not known.",
@@ -177,6 +296,15 @@ public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
         "The router says that its external address is another one than the world sees, so its port mappings are not "
           + "used.",
         "See whether the router has two lines, or something before it translates addresses.")
+    case .externalPortTaken:
+      Self.row(
+        .router, "The port that is usual for SIP belongs to somebody else at the router; another one is used.",
+        "Nothing. Where the usual port is wanted, take what holds it out of the router's list of forwards.")
+    case .forwardMissing:
+      Self.row(
+        .router, "The port forward that the configuration names does not lead to this machine.",
+        "Forward that UDP port in the router to this machine and its SIP port, not to another one; or set incoming: auto."
+      )
     case .natBeforeRouter:
       Self.row(
         .router, "The router does not know this machine by its address: a NAT stands between the two.",
@@ -201,8 +329,62 @@ public enum VerdictCode: String, Sendable, Hashable, CaseIterable {
       Self.row(
         .router, "The router alters SIP on its way (a SIP ALG).",
         "Switch off the SIP ALG in the router, also called SIP helper or SIP passthrough.")
+    // MARK: Office
+    case .phoneRefused:
+      Self.row(
+        .office, "The phone was refused: its password is not that of the configuration.",
+        "Enter in the phone the password that the configuration has for it.")
+    case .phoneAbsent:
+      Self.row(
+        .office, "None of those who are to be rung is registered.",
+        "See that the phone is on and registers with this machine; trunkline status shows who is.")
+    case .phoneBehindNAT:
+      Self.row(
+        .office,
+        "A NAT stands between the phone and this machine: the phone gives an address that its packets do not "
+          + "come from.",
+        "Connect the phone to the office network itself, not behind a router of its own.")
+    case .phoneGone:
+      Self.row(
+        .office, "The phone is registered and does not answer.",
+        "See whether it is on and its cable in; whether its address is another one now.")
+    case .pbxGone:
+      Self.row(
+        .office, "The PBX does not answer.",
+        "See whether it runs, whether address of the PBX is right, and whether its firewall lets this machine in.")
+    case .noRoute:
+      Self.row(
+        .office, "No rule of outbound takes the number that was dialled.",
+        "See with trunkline route what the number becomes, and add a rule to outbound.")
+    case .noTrunk:
+      Self.row(
+        .office, "None of the trunks that may carry the call is registered.",
+        "See the verdict of the trunk; trunkline status shows it.")
+    case .tooManyCalls:
+      Self.row(
+        .office, "There are more calls than limits allow.",
+        "Raise maxCalls or callsPerSecond of limits, if all are wanted.")
+    // MARK: Machine
+    case .nameServerSilent:
+      Self.row(
+        .machine, "No name at all can be resolved.",
+        "Check the line, then the name servers of this machine (/etc/resolv.conf).")
+    case .diskFull:
+      Self.row(
+        .machine, "The disk is full: calls and verdicts are kept in memory, and lost with the next start.",
+        "Make room on the disk that holds store.path.")
+    case .storeUnusable:
+      Self.row(
+        .machine, "The store cannot be written: calls and verdicts are kept in memory, and lost with the next start.",
+        "See that store.path is in a folder that this user may write to.")
     }
   }
 
   private static let moveStep = "See the trace of the call; if it happens at each change, ask the provider."
+
+  /// The table as Markdown, for `docs/verdicts.md`.
+  package static func documentation(_ group: Group) -> [String] {
+    ["| code | what it means | what to do |", "| --- | --- | --- |"]
+      + allCases.filter { $0.group == group }.map { "| `\($0.rawValue)` | \($0.meaning) | \($0.nextStep) |" }
+  }
 }

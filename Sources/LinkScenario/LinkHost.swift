@@ -35,6 +35,8 @@ public struct LinkHost: SimulatedHost {
   /// What the link was made with.
   public let beginning:
     (configuration: LinkConfiguration, random: RandomSource, now: MonotonicInstant, wallTime: WallTime)
+  /// What the link was configured with last.
+  public private(set) var configured: LinkConfiguration
   /// What did not hold, oldest first, at most 20.
   public private(set) var broken: [String] = []
   /// The discovery that runs; one at a time is all that a link with one uplink asks for, further ones wait.
@@ -55,6 +57,7 @@ public struct LinkHost: SimulatedHost {
     let mediaRandom = RandomSource(seed: random.next())
     link = LinkCore(configuration: configuration, random: random, now: now, wallTime: wallTime)
     beginning = (configuration, random, now, wallTime)
+    configured = configuration
     media = SimulatedMedia(random: mediaRandom, pace: pace)
     discoveryRandom = RandomSource(seed: random.next())
     address = configuration.lan.interfaces.first?.address ?? .loopbackV4
@@ -146,6 +149,7 @@ public struct LinkHost: SimulatedHost {
   @discardableResult public mutating func apply(
     _ input: LinkInput, now: MonotonicInstant, into actions: inout [HostAction]
   ) -> Bool {
+    if case .reconfigured(let new) = input { configured = new }
     var wanted: [LinkAction] = []
     let isKnown = link.apply(input, now: now, into: &wanted)
     if isWatched { watch(wanted, now: now) }

@@ -17,6 +17,23 @@ public struct NATID: Hashable, Sendable {
   let index: Int
 }
 
+/// What a firewall drops.
+public struct PacketFilter: Sendable, Hashable {
+  /// `nil` for whatever is in it.
+  public var content: Datagram.Content?
+  /// Away from the node, or out of the router; `nil` for both ways.
+  public var isOutward: Bool?
+
+  public init(_ content: Datagram.Content? = nil, isOutward: Bool? = nil) {
+    self.content = content
+    self.isOutward = isOutward
+  }
+
+  func drops(_ packet: Datagram, isOutward way: Bool) -> Bool {
+    (isOutward ?? way) == way && (content ?? packet.content) == packet.content
+  }
+}
+
 /// Something that happens to the network itself, now or at a planned moment.
 public enum NetworkChange: Sendable, Hashable {
   /// The router's line to the outside is cut: nothing passes either way.
@@ -29,6 +46,12 @@ public enum NetworkChange: Sendable, Hashable {
   case stateDied(NATID)
   case behaviorChanged(NATID, NATBehavior)
   case forwardsChanged(NATID, [PortForward])
+  /// What a firewall in the router drops from now on.
+  case filtersChanged(NATID, [PacketFilter])
+  /// What a firewall on the node, or before it, drops from now on.
+  case nodeFiltersChanged(NodeID, [PacketFilter])
+  /// Other programs on the node have these UDP ports from now on, and no others.
+  case portsTaken(NodeID, ClosedRange<UInt16>?)
   /// Quality of the line between the router and the outside.
   case lineQualityChanged(NATID, LinkQuality)
   /// A node's cable is pulled or put back.

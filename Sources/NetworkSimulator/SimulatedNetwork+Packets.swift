@@ -54,6 +54,7 @@ extension SimulatedNetwork {
       source: Endpoint(address, port: local.port), destination: destination, bytes: bytes)
     trace.add(.sent, at: now, place: node.name, packet: packet)
     capture(packet, at: .node(id), isOutward: true)
+    if node.filters.contains(where: { $0.drops(packet, isOutward: true) }) { return drop(packet, node.name, "filter") }
     if destination.address.isLoopback || node.interfaces.contains(where: { $0.addresses.contains(destination.address) })
     {
       queue.insert(.arrivedAtNode(id, packet), at: now + .microseconds(10))
@@ -142,6 +143,9 @@ extension SimulatedNetwork {
     var packet = packet
     packet.hopLimit -= 1
     let gateway = gateways[id.index]
+    if gateway.filters.contains(where: { $0.drops(packet, isOutward: true) }) {
+      return drop(packet, gateway.name, "filter")
+    }
     switch gateways[id.index].box.sentFromInside(packet, now: now, random: &random) {
     case .outward(let translated):
       trace.add(.translated, at: now, place: gateway.name, packet: translated)
@@ -162,6 +166,9 @@ extension SimulatedNetwork {
     packet.hopLimit -= 1
     capture(packet, at: .line(id), isOutward: false)
     let gateway = gateways[id.index]
+    if gateway.filters.contains(where: { $0.drops(packet, isOutward: false) }) {
+      return drop(packet, gateway.name, "filter")
+    }
     switch gateways[id.index].box.sentFromOutside(packet, now: now) {
     case .inward(let translated), .outward(let translated):
       trace.add(.translated, at: now, place: gateway.name, packet: translated)
@@ -174,6 +181,9 @@ extension SimulatedNetwork {
 
   mutating func deliver(_ packet: Datagram, to id: NodeID) {
     if nodes[id.index].isDeaf { return drop(packet, nodes[id.index].name, "deaf") }
+    if nodes[id.index].filters.contains(where: { $0.drops(packet, isOutward: false) }) {
+      return drop(packet, nodes[id.index].name, "filter")
+    }
     guard let socket = socket(for: packet.destination, of: id) else {
       return drop(packet, nodes[id.index].name, "port closed")
     }
@@ -228,6 +238,9 @@ extension SimulatedNetwork {
     case .stateDied(let id): gateways[id.index].box.stateDied()
     case .behaviorChanged(let id, let behavior): gateways[id.index].box.behavior = behavior
     case .forwardsChanged(let id, let forwards): gateways[id.index].box.forwards = forwards
+    case .filtersChanged(let id, let filters): gateways[id.index].filters = filters
+    case .nodeFiltersChanged(let id, let filters): nodes[id.index].filters = filters
+    case .portsTaken(let id, let ports): nodes[id.index].takenPorts = ports
     case .lineQualityChanged(let id, let quality):
       gateways[id.index].line.outward.quality = quality
       gateways[id.index].line.inward.quality = quality
@@ -262,6 +275,9 @@ extension SimulatedNetwork {
       "behaviorChanged \(id.index) \(behavior.kind.rawValue) \(behavior.mapping.rawValue) "
         + behavior.filtering.rawValue
     case .forwardsChanged(let id, let forwards): "forwardsChanged \(id.index) \(forwards.map(\.outsidePort))"
+    case .filtersChanged(let id, let filters): "filtersChanged \(id.index) \(filters.count)"
+    case .nodeFiltersChanged(let id, let filters): "nodeFiltersChanged \(id.index) \(filters.count)"
+    case .portsTaken(let id, let ports): "portsTaken \(id.index) \(ports.map { "\($0)" } ?? "none")"
     case .lineQualityChanged(let id, _): "lineQualityChanged \(id.index)"
     case .nodeDisconnected(let id): "nodeDisconnected \(id.index)"
     case .nodeConnected(let id): "nodeConnected \(id.index)"

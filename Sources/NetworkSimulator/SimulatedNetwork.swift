@@ -29,6 +29,9 @@ public struct SimulatedNetwork: Sendable {
     var sockets: [Socket] = []
     var deadline: MonotonicInstant?
     var isDeaf = false
+    var filters: [PacketFilter] = []
+    /// Ports that other programs on it have.
+    var takenPorts: ClosedRange<UInt16>?
     var isStarted = false
     /// Wake-ups in a row that moved no deadline forward.
     var idleWakeUps = 0
@@ -42,6 +45,7 @@ public struct SimulatedNetwork: Sendable {
     var box: NATBox
     /// Between the router and the outside; the way inside costs nothing.
     var line: SimulatedLink
+    var filters: [PacketFilter] = []
   }
 
   enum Event: Sendable {
@@ -282,6 +286,8 @@ public struct SimulatedNetwork: Sendable {
       !node.interfaces.contains(where: { $0.addresses.contains(local.address) })
     {
       reason = "cannot assign requested address"
+    } else if node.takenPorts?.contains(local.port) == true {
+      reason = "address already in use"
     } else if node.sockets.contains(where: {
       $0.local.port == local.port && $0.local.address.isV6 == local.address.isV6
         && ($0.local.address == local.address || $0.local.address.isUnspecified || local.address.isUnspecified)

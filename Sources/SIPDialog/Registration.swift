@@ -320,3 +320,8 @@ public struct Registration: Sendable, Codable {
     }
   }
 }
+
+extension Registration {
+  /// Every code that ``RegistrationAction/failed(code:sentence:retryAt:)`` can bear.
+  package static var failureCodes: [String] { RegistrationFailure.codes }
+}

@@ -67,6 +67,15 @@ struct RegistrationFailure: Equatable {
     (600...699, .refused, "refused", "The provider refuses the registration"),
   ]
 
+  /// Every code that a failure can have.
+  static var codes: [String] {
+    let others = [
+      "noAnswer", "endlessChallenges", "expiresAtOnce", "unsupportedAuthentication", "noPassword", "wrongPassword",
+      "wrongRealm",
+    ]
+    return others + table.map(\.code)
+  }
+
   /// What a final response other than 2xx, 401 and 407 means.
   static func refused(_ response: SIPMessage) -> RegistrationFailure {
     let row = table.first { $0.statuses.contains(response.status) }

@@ -2,6 +2,14 @@ import Foundation
 import GRDB
 public import LinkManager
 
+/// What a store tells of itself.
+public enum StoreTrouble: Sendable, Equatable {
+  /// The store cannot be written, for this reason; `isDiskFull`: there is no room left.
+  case began(reason: String, isDiskFull: Bool)
+  /// It works again, and what waited is in it.
+  case ended
+}
+
 /// Finished calls and verdicts, kept in an SQLite file.
 ///
 /// What an `append` that returned has stored survives the end of the process and of the machine: write-ahead log with a
@@ -19,7 +27,8 @@ public actor CallStore {
 
   private let path: String?
   private let rowLimit: Int
-  private let report: @Sendable (String) -> Void
+  private let pageLimit: Int?
+  private let report: @Sendable (StoreTrouble) -> Void
   private var database: DatabaseQueue?
   /// Not written yet, oldest first.
   private var waiting: [Item] = []
@@ -31,9 +40,17 @@ public actor CallStore {
   /// - Parameters:
   ///   - path: the file, made with its folder where it does not exist; `nil` keeps everything in memory.
   ///   - rowLimit: how many calls, and how many verdicts, are kept; the oldest go first.
-  ///   - report: is told one sentence when the store stops working, and one when it works again.
-  public init(path: String?, rowLimit: Int = 100_000, report: @escaping @Sendable (String) -> Void) {
+  ///   - report: is told once when the store stops working, and once when it works again.
+  public init(path: String?, rowLimit: Int = 100_000, report: @escaping @Sendable (StoreTrouble) -> Void) {
+    self.init(path: path, rowLimit: rowLimit, pageLimit: nil, report: report)
+  }
+
+  /// - Parameter pageLimit: how many pages the file may have, for tests of a full disk.
+  package init(
+    path: String?, rowLimit: Int = 100_000, pageLimit: Int?, report: @escaping @Sendable (StoreTrouble) -> Void
+  ) {
     self.path = path
+    self.pageLimit = pageLimit
     self.rowLimit = max(1, rowLimit)
     self.report = report
   }
@@ -42,7 +59,7 @@ public actor CallStore {
   public func open() {
     guard let path, database == nil else { return }
     do {
-      database = try StoreSchema.open(path)
+      database = try StoreSchema.open(path, pageLimit: pageLimit)
       noteRecovery()
     } catch {
       noteTrouble(error)
@@ -160,15 +177,14 @@ public actor CallStore {
   private func noteTrouble(_ error: any Error) {
     guard !isInTrouble else { return }
     isInTrouble = true
-    let reason = (error as? DatabaseError)?.message ?? error.localizedDescription
-    report(
-      "The store \(path ?? "") cannot be used (\(reason)): the last \(Self.memoryLimit) calls and verdicts are kept in "
-        + "memory until it can")
+    let failure = error as? DatabaseError
+    let reason = failure?.message ?? error.localizedDescription
+    report(.began(reason: "\(path ?? ""): \(reason)", isDiskFull: failure?.resultCode == .SQLITE_FULL))
   }
 
   private func noteRecovery() {
     guard isInTrouble else { return }
     isInTrouble = false
-    report("The store \(path ?? "") works again")
+    report(.ended)
   }
 }

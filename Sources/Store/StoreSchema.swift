@@ -4,7 +4,7 @@ import LinkManager
 
 /// Tables, their migrations, and the statements on them. A migration that was released is never changed.
 enum StoreSchema {
-  static func open(_ path: String) throws -> DatabaseQueue {
+  static func open(_ path: String, pageLimit: Int?) throws -> DatabaseQueue {
     let folder = URL(filePath: path).deletingLastPathComponent().path
     try FileManager.default.createDirectory(
       atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
@@ -17,6 +17,7 @@ enum StoreSchema {
     // WAL alone syncs at checkpoints only: a power cut would take the last calls.
     try database.inDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
     try migrator.migrate(database)
+    if let pageLimit { try database.inDatabase { try $0.execute(sql: "PRAGMA max_page_count = \(pageLimit)") } }
     return database
   }
 

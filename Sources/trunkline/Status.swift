@@ -6,7 +6,7 @@ import NetworkTypes
 
 struct Status: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Shows the running daemon: uplinks, trunks, phones, calls.",
+    abstract: "Shows the running daemon: uplinks, trunks, phones, calls, and what went wrong lately.",
     discussion: """
       Exit code 0, 1 when a trunk that should be registered is not, 69 without a daemon.
 
@@ -23,10 +23,14 @@ struct Status: AsyncParsableCommand {
       while true {
         let data = try await client.send("GET", "api/v1/status")
         let status = try JSONDecoder().decode(ControlStatus.self, from: data)
-        let isRead =
-          json
-          ? Console.print(String(decoding: data, as: UTF8.self))
-          : Console.print((watch ? "\u{1b}[H\u{1b}[2J" : "") + Self.text(status))
+        let isRead: Bool
+        if json {
+          isRead = Console.print(String(decoding: data, as: UTF8.self))
+        } else {
+          let told = try await client.send("GET", "api/v1/verdicts")
+          let verdicts = try JSONDecoder().decode([Verdict].self, from: told)
+          isRead = Console.print((watch ? "\u{1b}[H\u{1b}[2J" : "") + Self.text(status, verdicts))
+        }
         if !isRead { return }
         if !watch {
           if !json, let link = try? await client.dashboardLink() {
@@ -43,7 +47,10 @@ struct Status: AsyncParsableCommand {
     }
   }
 
-  private static func text(_ status: ControlStatus) -> String {
+  /// How many verdicts are shown, the newest first.
+  private static let verdictLimit = 5
+
+  private static func text(_ status: ControlStatus, _ verdicts: [Verdict]) -> String {
     var lines = ["trunkline \(status.version), up for \(Int(status.uptimeSeconds)) s"]
     for uplink in status.uplinks {
       let address = uplink.publicAddress.map { "\($0.ip) port \($0.port)" } ?? "not known"
@@ -65,6 +72,11 @@ struct Status: AsyncParsableCommand {
     for call in status.calls {
       lines.append(
         "call \(call.id): \(call.direction), \(call.from.escapedForLog()) → \(call.to.escapedForLog()), \(call.state)")
+    }
+    for verdict in verdicts.prefix(verdictLimit) {
+      lines.append("\(verdict.at) \(verdict.subject.escapedForLog()): \(verdict.sentence.escapedForLog(limit: 400))")
+      lines.append("  \(verdict.evidence.escapedForLog(limit: 400))")
+      lines.append("  \(verdict.nextStep.escapedForLog(limit: 400))")
     }
     return lines.joined(separator: "\n")
   }

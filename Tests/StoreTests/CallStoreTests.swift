@@ -4,6 +4,8 @@ import Store
 import Synchronization
 import Testing
 
+private struct Unexpected: Error {}
+
 @Suite struct CallStoreTests {
   @Test func whatWasStoredIsReadByAnotherStore() async throws {
     try await withFolder { folder in
@@ -64,13 +66,14 @@ import Testing
       // A file where the folder should be: the store cannot be made, whoever runs this test.
       let blocker = "\(folder)/blocked"
       try "x".write(toFile: blocker, atomically: true, encoding: .utf8)
-      let reports = Mutex<[String]>([])
-      let store = CallStore(path: "\(blocker)/a.sqlite") { sentence in reports.withLock { $0.append(sentence) } }
+      let reports = Mutex<[StoreTrouble]>([])
+      let store = CallStore(path: "\(blocker)/a.sqlite") { trouble in reports.withLock { $0.append(trouble) } }
       await store.open()
       for number in 1...3 { await store.append(record(number)) }
       await store.append(verdict(1))
       #expect(reports.withLock { $0.count } == 1)
-      #expect(reports.withLock { $0.first?.contains("cannot be used") } == true)
+      guard case .began(let reason, false)? = reports.withLock({ $0.first }) else { throw Unexpected() }
+      #expect(reason.contains(blocker))
       #expect(await store.history().map(\.id) == ["call-3", "call-2", "call-1"])
       #expect(await store.history(before: "call-3").map(\.id) == ["call-2", "call-1"])
       #expect(await store.verdicts() == [verdict(1)])
@@ -78,10 +81,23 @@ import Testing
 
       try FileManager.default.removeItem(atPath: blocker)
       await store.append(record(4))
-      #expect(reports.withLock { $0.last } == "The store \(blocker)/a.sqlite works again")
+      #expect(reports.withLock { $0.last } == .ended)
       let other = CallStore(path: "\(blocker)/a.sqlite") { Issue.record("\($0)") }
       #expect(await other.history().map(\.id) == ["call-4", "call-3", "call-2", "call-1"])
       #expect(await other.verdicts() == [verdict(1)])
+    }
+  }
+
+  /// SQLite says the same of a disk without room and of a file that may not grow.
+  @Test func aFullDiskIsToldAsThat() async throws {
+    try await withFolder { folder in
+      let path = "\(folder)/a.sqlite"
+      let reports = Mutex<[StoreTrouble]>([])
+      let store = CallStore(path: path, pageLimit: 12) { trouble in reports.withLock { $0.append(trouble) } }
+      for number in 1...200 { await store.append(record(number)) }
+      guard case .began(_, true)? = reports.withLock({ $0.first }) else { throw Unexpected() }
+      #expect(reports.withLock { $0.count } == 1)
+      #expect(await store.history(limit: 1).map(\.id) == ["call-200"])
     }
   }
 
@@ -90,8 +106,8 @@ import Testing
       let path = "\(folder)/a.sqlite"
       let text = String(repeating: "not a database ", count: 1000)
       try text.write(toFile: path, atomically: true, encoding: .utf8)
-      let reports = Mutex<[String]>([])
-      let store = CallStore(path: path) { sentence in reports.withLock { $0.append(sentence) } }
+      let reports = Mutex<[StoreTrouble]>([])
+      let store = CallStore(path: path) { trouble in reports.withLock { $0.append(trouble) } }
       await store.append(record(1))
       #expect(reports.withLock { $0.count } == 1)
       #expect(await store.history() == [record(1)])

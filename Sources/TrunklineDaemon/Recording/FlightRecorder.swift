@@ -311,7 +311,8 @@ extension IncidentStatus {
   init?(_ actions: [LinkAction], at wallTime: WallTime) {
     for action in actions {
       switch action {
-      case .verdict(let verdict):
+      // A number that is busy is no incident.
+      case .verdict(let verdict) where VerdictCode(rawValue: verdict.code)?.isOrdinary != true:
         self.init(
           id: verdict.callID ?? Self.identifier(wallTime), at: verdict.at, subject: verdict.subject,
           callID: verdict.callID, code: verdict.code, sentence: verdict.sentence)

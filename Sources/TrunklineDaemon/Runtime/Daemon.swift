@@ -77,9 +77,12 @@ public struct Daemon: Sendable {
   public func run(ready: @escaping @Sendable (_ url: String, _ token: String, _ link: String) -> Void) async throws {
     let bind = configuration.http.bind
     let token = configuration.http.token?.value ?? AccessGate.randomSecret()
-    let store = CallStore(path: embedded == nil ? configuration.storePath : nil) { [logger] in logger.warning("\($0)") }
-    await store.open()
     let (link, notify) = (embedded == nil ? linkConfiguration(configuration.link) : configuration.link, Notifier())
+    let store = CallStore(path: embedded == nil ? configuration.storePath : nil) { [logger] in
+      notify.storeTold($0, logger)
+    }
+    notify.store.withLock { $0 = store }
+    await store.open()
     let host: SignallingHost
     do throws(DatagramSocketError) {
       host = try SignallingHost(configuration: link, embedded: embedded, listeners: notify.listeners(store, logger))

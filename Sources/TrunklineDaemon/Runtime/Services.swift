@@ -12,7 +12,22 @@ import UnixSignals
 /// Carries what the signalling thread tells to the log, the store and the API.
 final class Notifier: Sendable {
   let control = Mutex<DaemonControl?>(nil)
+  let store = Mutex<CallStore?>(nil)
   let stopped = AsyncStream.makeStream(of: Void.self)
+
+  /// The store cannot be written, which is a verdict of its own and is kept in memory with the others; or it can again.
+  func storeTold(_ trouble: StoreTrouble, _ logger: Logger) {
+    guard case .began(let reason, let isDiskFull) = trouble else { return logger.notice("the store works again") }
+    let code = isDiskFull ? VerdictCode.diskFull : .storeUnusable
+    logger.warning("this machine: \(code.meaning) (\(reason.escapedForLog()))")
+    let verdict = Verdict(
+      at: "\(SystemClock.wallTime())", subject: "this machine", code: code.rawValue, sentence: code.meaning,
+      evidence: reason, nextStep: code.nextStep)
+    Task {
+      await store.withLock { $0 }?.append(verdict)
+      control.withLock { $0 }?.tell(.verdict(verdict))
+    }
+  }
 
   static func cutsKey(_ uplink: String) -> String { "cuts \(uplink)" }
 
