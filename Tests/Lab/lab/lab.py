@@ -28,8 +28,8 @@ class Lab:
     def file(self, name):
         return os.path.join(self.folder, name)
 
-    def provider(self, latching=False, stun="coturn"):
-        made = provider.Provider(self, latching, ipv6=self.network.prefix_6 is not None)
+    def provider(self, latching=False, stun="coturn", date=None):
+        made = provider.Provider(self, latching, ipv6=self.network.prefix_6 is not None, date=date)
         if stun:
             made.start_stun(stun)
         return made

@@ -15,10 +15,11 @@ STUN_PORT = 3478
 
 
 class Provider:
-    """`latching` answers to where packets come from; otherwise Contact and SDP are taken as written."""
+    """`latching` answers to where packets come from; otherwise Contact and SDP are taken as written. With a `date` that stands in
+    its answers to REGISTER."""
 
-    def __init__(self, lab, latching=False, ipv6=False):
-        self.lab, self.latching = lab, latching
+    def __init__(self, lab, latching=False, ipv6=False, date=None):
+        self.lab, self.latching, self.date = lab, latching, date
         # Where the trunk and the far end reach it.
         self.address, self.far = (network.PROVIDER_6, network.FAR_6) if ipv6 else (network.PROVIDER, network.FAR)
         self.kamailio = None
@@ -33,6 +34,8 @@ class Provider:
             words += ["-A", "LATCHING"]
         if self.address == network.PROVIDER_6:
             words += ["-A", "IPV6"]
+        if self.date:
+            words += ["-A", f'LABDATE="Date: {self.date}\\r\\n"']
         self.kamailio = self.lab.network.start("provider", *words, log=self.lab.file("kamailio.log"))
         host.wait_for("Kamailio answers", self._answers, 15, every=0.1)
 
