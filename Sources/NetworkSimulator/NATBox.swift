@@ -1,5 +1,20 @@
 public import NetworkTypes
 
+/// What a router makes of the contents of packets that it translates, as an application level gateway does: it is given a packet
+/// as it came and as it leaves, and answers with the contents that it shall have.
+public struct PayloadRewriter: Sendable {
+  public var outward: @Sendable (_ came: Datagram, _ leaves: Datagram) -> [UInt8]
+  public var inward: @Sendable (_ came: Datagram, _ leaves: Datagram) -> [UInt8]
+
+  public init(
+    outward: @escaping @Sendable (_ came: Datagram, _ leaves: Datagram) -> [UInt8],
+    inward: @escaping @Sendable (_ came: Datagram, _ leaves: Datagram) -> [UInt8]
+  ) {
+    self.outward = outward
+    self.inward = inward
+  }
+}
+
 /// The translation table of one router. It sees every packet that would pass and says what becomes of it.
 public struct NATBox: Sendable {
   /// Why a packet was not let through.

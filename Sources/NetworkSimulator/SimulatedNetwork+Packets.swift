@@ -147,7 +147,8 @@ extension SimulatedNetwork {
       return drop(packet, gateway.name, "filter")
     }
     switch gateways[id.index].box.sentFromInside(packet, now: now, random: &random) {
-    case .outward(let translated):
+    case .outward(var translated):
+      if let rewriter = gateway.rewriter { translated.bytes = rewriter.outward(packet, translated) }
       trace.add(.translated, at: now, place: gateway.name, packet: translated)
       capture(translated, at: .line(id), isOutward: true)
       let arrivals = gateways[id.index].line.outward.transmit(
@@ -170,7 +171,8 @@ extension SimulatedNetwork {
       return drop(packet, gateway.name, "filter")
     }
     switch gateways[id.index].box.sentFromOutside(packet, now: now) {
-    case .inward(let translated), .outward(let translated):
+    case .inward(var translated), .outward(var translated):
+      if let rewriter = gateway.rewriter { translated.bytes = rewriter.inward(packet, translated) }
       trace.add(.translated, at: now, place: gateway.name, packet: translated)
       enqueue(.leftOnto(gateway.inside, translated, from: id), at: now)
     case .refused(let refusal): drop(packet, gateway.name, refusal.rawValue)

@@ -46,6 +46,7 @@ public struct SimulatedNetwork: Sendable {
     /// Between the router and the outside; the way inside costs nothing.
     var line: SimulatedLink
     var filters: [PacketFilter] = []
+    var rewriter: PayloadRewriter?
   }
 
   enum Event: Sendable {
@@ -131,6 +132,11 @@ public struct SimulatedNetwork: Sendable {
   /// Plans a change for the moment `delay` from now.
   public mutating func plan(_ change: NetworkChange, after delay: Duration) {
     queue.insert(.changed(change), at: now + delay)
+  }
+
+  /// What a router does to the contents of packets; `nil` leaves them alone.
+  public mutating func setRewriter(_ rewriter: PayloadRewriter?, of router: NATID) {
+    gateways[router.index].rewriter = rewriter
   }
 
   // MARK: Looking in
