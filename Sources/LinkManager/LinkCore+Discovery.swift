@@ -74,6 +74,10 @@ extension LinkCore {
       findings.bindingLifetimeIsAtLeast = before?.bindingLifetimeIsAtLeast ?? false
     }
     uplinks[uplink].nat.findings = findings
+    if let told = findings.routerAddress {
+      uplinks[uplink].tribunal.heard(.router, sees: told, now: now)
+      judge(uplink, now: now, into: &actions)
+    }
     if findings.natType == .blocked {
       mayBeBlocked(uplink, now: now)
     } else if uplinks[uplink].nat.isMeasuring {

@@ -259,6 +259,7 @@ extension LinkCore {
       case .addressSuspected:
         actions.append(
           .log(.info, "uplink \(uplinks[uplink].configuration.name): the router has something to announce"))
+        witnessesAreVoid(uplink, now: now)
         for socket in sockets where socket.side == .uplink(uplink) && !isStopping {
           suspect(socket.id.rawValue, now: now, into: &actions)
         }
@@ -334,7 +335,9 @@ extension LinkCore {
   private mutating func tell(
     of finding: RouterFinding, uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    let words = finding.words
+    actions.append(.statusChanged)
+    // What it says of its address is one testimony among others.
+    guard let words = finding.words else { return judge(uplink, now: now, into: &actions) }
     tell(
       words.code, of: .uplink(uplink), words.sentence, evidence: words.evidence, again: .zero, now: now,
       into: &actions)
@@ -342,19 +345,17 @@ extension LinkCore {
 }
 
 extension RouterFinding {
-  /// What a person is told of it; `nil` stands for what the code means in general.
-  var words: (code: VerdictCode, sentence: String?, evidence: String) {
+  /// What a person is told of it; `nil` where that is ``AddressTribunal``'s to say. A sentence that is `nil` stands for what
+  /// the code means in general.
+  var words: (code: VerdictCode, sentence: String?, evidence: String)? {
     switch self {
+    case .privateAddress, .otherAddress: nil
     case .speaksNothing: (.portMappingUnavailable, nil, "nothing came back within 8 s")
     case .refuses(let spoken, let code):
       (
         .portMappingRefused, "The router refuses port mappings by \(spoken.rawValue).",
         "it answered with error \(code)"
       )
-    case .privateAddress:
-      (.doubleNAT, nil, "the router's external address is not public, and the address that STUN servers see is")
-    case .otherAddress:
-      (.routerAddressDiffers, nil, "the address of the router's answer and that of STUN servers differ")
     case .mapsNothing(let spoken, let port):
       (
         .mappingLeadsNowhere, "The router said that port \(port) is mapped, and it is not.",

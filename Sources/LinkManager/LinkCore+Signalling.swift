@@ -75,7 +75,12 @@ extension LinkCore {
         if let leg = serverOwners.removeValue(forKey: id) { unacknowledged(leg, now: now, into: &actions) }
       case .responseReceived(let id, let response, let path):
         noteSeen(id, response)
-        if case .uplink = sockets[path.socket].side { learnAddress(from: response, path, now: now, into: &actions) }
+        let isHidden = providerTestified(
+          response, to: transactions.request(of: id), trunk: trunk(of: id, path), socket: path.socket, now: now,
+          into: &actions)
+        if case .uplink = sockets[path.socket].side, !isHidden {
+          learnAddress(from: response, path, now: now, into: &actions)
+        }
         responseReceived(response, id, path, now: now, into: &actions)
         flowAnswered(response, path, now: now, into: &actions)
       case .timedOut(let id): requestTimedOut(id, now: now, into: &actions)

@@ -35,7 +35,7 @@ extension LinkCore {
       case .resolve, .service, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .names,
         .bindings, .doctor,
         .stopping,
-        .deadState, .portAgain, .failOver, .failBack, .hostChange, .expectedCut:
+        .deadState, .portAgain, .failOver, .failBack, .hostChange, .expectedCut, .tribunal:
         false
       }
     }

@@ -119,10 +119,13 @@ extension LinkCore {
       trunks[index].watch.question?.target.address == path.remote.address
     else { return false }
     counters.responses.count("\(response.status / 100)xx", "in")
+    let request = trunks[index].watch.question.flatMap { try? SIPMessage(parsing: $0.bytes.span) }
     trunks[index].watch.question = nil
     trunks[index].watch.answersOptions = true
     timers.cancel(.targetSilence(trunk: index))
-    learnAddress(from: response, path, now: now, into: &actions)
+    let isHidden = providerTestified(
+      response, to: request, trunk: index, socket: path.socket, now: now, into: &actions)
+    if !isHidden { learnAddress(from: response, path, now: now, into: &actions) }
     learnFlow(ofTrunk: index, from: response, now: now, into: &actions)
     return true
   }
@@ -240,6 +243,7 @@ extension LinkCore {
       uplinkHeard(uplink, now: now, into: &actions)
       targetHeard(source, socket, now: now, into: &actions)
       if message.messageClass == .success, let seen = message.mappedAddress {
+        providerSaw(seen, trunk: index, now: now, into: &actions)
         flowSeen(seen, trunk: index, now: now, into: &actions)
       }
       return true

@@ -124,6 +124,7 @@ extension LinkCore {
       case .send(var request):
         guard let path = route(ofTrunk: index) else { continue }
         addRoute(ofTrunk: index, to: &request)
+        noteContact(of: request, trunk: index, path)
         trunks[index].registeringSince = trunks[index].registeringSince ?? now
         trunks[index].unansweredSince = trunks[index].unansweredSince ?? now
         // A REGISTER that is still unanswered is superseded.
@@ -224,7 +225,21 @@ extension LinkCore {
     ofTrunk index: Int, from response: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard let flow = flow(in: response) else { return }
+    if isFlowMisleading(index) {
+      guard trunks[index].flow != nil else { return }
+      trunks[index].flow = nil
+      return advanceTrunk(index, now: now, into: &actions)
+    }
     flowSeen(flow, trunk: index, now: now, into: &actions)
+  }
+
+  /// An ALG writes our address inside there. Behind a NAT whose mapping depends on the destination only that one, which it
+  /// translates, leads back; else what STUN saw does, with which it has nothing to do.
+  private func isFlowMisleading(_ index: Int) -> Bool {
+    guard trunks[index].isFlowHidden, let socket = trunks[index].socket,
+      case .uplink(let uplink) = sockets[socket.rawValue].side
+    else { return false }
+    return !findings(uplink).dependsOnDestination
   }
 
   /// A challenge shows it too: the REGISTER with credentials names the right contact already. A provider that follows the
@@ -233,7 +248,7 @@ extension LinkCore {
     ofTrunk index: Int, fromChallenge response: SIPMessage, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     guard let flow = flow(in: response), let path = route(ofTrunk: index), maySeeFlow(index),
-      trunks[index].socket?.rawValue == path.socket, trunks[index].contact != nil
+      trunks[index].socket?.rawValue == path.socket, trunks[index].contact != nil, !isFlowMisleading(index)
     else { return }
     let before = trunks[index].flow
     trunks[index].flow = flow
@@ -294,6 +309,13 @@ extension LinkCore {
     for id in legs(ofUplink: uplink) where leg(id)?.side == .trunk(index) {
       beginRepair(id, isCertain: leg(id)?.seenFrom != endpoint, now: now, into: &actions)
     }
+  }
+
+  /// Whether a registrar learns this host's own address by a REGISTER.
+  private mutating func noteContact(of request: SIPMessage, trunk index: Int, _ path: SIPPath) {
+    guard let local = sockets[path.socket].local, let contacts = try? request.contacts() else { return }
+    let own = localAddress(local.address, towards: path.remote.address)
+    if contacts.contains(where: { $0.uri.address == own }) { trunks[index].hasToldInside = true }
   }
 
   func addRoute(ofTrunk index: Int, to request: inout SIPMessage) {

@@ -22,6 +22,11 @@ extension LinkCore {
       if isOurs {
         counters.keepalives.count(uplinks[uplink].configuration.name, "answered")
         uplinkHeard(uplink, now: now, into: &actions)
+        if sockets[socket.rawValue].isInUse, message.messageClass == .success, let seen = message.mappedAddress {
+          serverTestified(source, sees: seen.address, uplink: uplink, now: now, into: &actions)
+        }
+      } else if witnessAnswered(message, from: source, uplink: uplink, now: now, into: &actions) {
+        uplinkHeard(uplink, now: now, into: &actions)
       } else if proofReceived(message, from: source, socket, uplink: uplink, now: now, into: &actions) {
         uplinkHeard(uplink, now: now, into: &actions)
       } else if !providerMappingReceived(message, from: source, socket, now: now, into: &actions) {
@@ -65,8 +70,11 @@ extension LinkCore {
       case .mapped(let endpoint, let before):
         mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
       case .disagreed(let found): serversDisagree(uplink, found, now: now, into: &actions)
-      case .lineLost(let since): lineLost(uplink, index, since: since, now: now, into: &actions)
+      case .lineLost(let since):
+        witnessesAreVoid(uplink, now: now)
+        lineLost(uplink, index, since: since, now: now, into: &actions)
       case .lineReturned(let lost, let back):
+        witnessesAreVoid(uplink, now: now)
         lineReturned(uplink, lost: lost, at: back, now: now, into: &actions)
       case .serversSilent:
         uplinks[uplink].lastError = ErrorStatus(
@@ -92,15 +100,13 @@ extension LinkCore {
     }
   }
 
-  /// Two servers that both answer see different addresses: a finding, and nothing moves.
+  /// Two servers that both answer see different addresses: nothing moves, and the others are heard.
   private mutating func serversDisagree(
     _ uplink: Int, _ found: UplinkDisagreement, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
-    tell(
-      .stunServersDisagree, of: .uplink(uplink),
-      evidence: "\(found.server) sees \(found.sees.address), \(found.other) sees \(found.otherSees.address)",
-      again: .zero,
-      now: now, into: &actions)
+    for (server, seen) in [(found.server, found.sees), (found.other, found.otherSees)] {
+      serverTestified(server, sees: seen.address, uplink: uplink, now: now, into: &actions)
+    }
   }
 
   mutating func mappingChanged(
@@ -110,6 +116,7 @@ extension LinkCore {
     addressSeen(endpoint.address, uplink: uplink, now: now, into: &actions)
     forwardMoved(uplink, endpoint, now: now)
     if let before {
+      if before.address != endpoint.address { witnessesAreVoid(uplink, now: now) }
       counters.addressChanges.count(name)
       uplinks[uplink].lastChangeAt = wallTime(now)
       uplinks[uplink].troubleAt = now

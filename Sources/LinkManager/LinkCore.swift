@@ -226,6 +226,7 @@ public struct LinkCore: Sendable {
     case .failBack(let uplink): failBackDue(uplink, now: now, into: &actions)
     case .hostChange(let uplink): hostChangeDue(uplink, now: now, into: &actions)
     case .expectedCut(let uplink): expectedCutDue(uplink, now: now, into: &actions)
+    case .tribunal(let uplink): tribunalDue(uplink, now: now, into: &actions)
     case .deafPorts(let leg): deafPortsDue(leg, now: now, into: &actions)
     case .audio(let call): judgeAudio(of: call, now: now, into: &actions)
     case .names: judgeNames(now: now, into: &actions)

@@ -144,7 +144,7 @@ public struct LinkHandover: Sendable, Codable {
       case .advance(let trunk), .targetKeepalive(let trunk), .targetSilence(let trunk):
         !trunks.indices.contains(trunk)
       case .discovery(let uplink), .blocked(let uplink), .failOver(let uplink), .failBack(let uplink),
-        .hostChange(let uplink), .expectedCut(let uplink):
+        .hostChange(let uplink), .expectedCut(let uplink), .tribunal(let uplink):
         !isUplink(uplink)
       case .deadState(let socket), .portAgain(let socket): !isSocket(socket)
       case .stage, .media, .repair, .deafPorts, .audio, .resolve, .service, .names, .bindings, .doctor, .stopping: false

@@ -70,6 +70,10 @@ struct UplinkState: Sendable, Codable {
   var isCutExpected = false
   /// `nil` where no router is listened to.
   var router: UplinkRouter?
+  /// Who says what of its address.
+  var tribunal = AddressTribunal()
+  /// The next question to STUN servers beside the keepalive; `nil` before the first has answered.
+  var round: WitnessRound?
 }
 
 /// One account at a provider.
@@ -86,6 +90,10 @@ struct TrunkState: Sendable, Codable {
   /// Where the provider sees our packets come from, by its last answer (`received`, `rport`): behind a NAT whose mapping
   /// depends on the destination it is this, not what a STUN server saw, that leads back to us.
   var flow: Endpoint?
+  /// A registrar was told this host's own address as our contact: it may list that.
+  var hasToldInside = false
+  /// Something on the way alters what its provider says of where it saw us.
+  var isFlowHidden = false
   /// Since when it has not been registered although it should be.
   var unregisteredSince: MonotonicInstant?
   /// How long that was before, in all.
@@ -286,6 +294,8 @@ enum LinkTimer: Hashable, Sendable, Codable {
   case hostChange(uplink: Int)
   /// A cut is expected, or is not any more.
   case expectedCut(uplink: Int)
+  /// Servers are asked beside the keepalive, or a disagreement has lasted long enough.
+  case tribunal(uplink: Int)
   /// Media ports that did not learn their mapping.
   case deafPorts(LegID)
   /// An answered call's audio is looked at.

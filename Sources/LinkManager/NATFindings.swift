@@ -1,5 +1,5 @@
 public import NATDiscovery
-import NetworkTypes
+public import NetworkTypes
 
 /// What is known of the NAT of an uplink: of a discovery's report, what decides something.
 public struct NATFindings: Sendable, Hashable, Codable {
@@ -11,6 +11,8 @@ public struct NATFindings: Sendable, Hashable, Codable {
   public var bindingLifetime: Int?
   /// The port was still open when the search ended.
   public var bindingLifetimeIsAtLeast = false
+  /// What the router says of its address outside; `nil` where it does not say.
+  public var routerAddress: IPAddress?
 
   public init() {}
 
@@ -21,6 +23,7 @@ public struct NATFindings: Sendable, Hashable, Codable {
     hairpin = report.hairpin
     bindingLifetime = report.bindingLifetimeSeconds
     bindingLifetimeIsAtLeast = report.bindingLifetimeIsAtLeast
+    routerAddress = report.routerAddress
   }
 
   /// Whether a port has another mapping for each destination, or for each address.

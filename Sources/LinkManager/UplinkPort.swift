@@ -81,6 +81,8 @@ package struct UplinkPort: Sendable, Codable {
   private var misses = 0
   /// Who was found to say otherwise than the others.
   private var distrusted: [Endpoint] = []
+  /// What is known was shown by one of them, and another one is being asked.
+  private var isReplacing = false
   /// Nothing leaves the port: what a router knows of it shall die.
   package private(set) var isResting = false
   /// How often an unanswered request is repeated where it is not this port's turn to look for the line.
@@ -218,6 +220,7 @@ package struct UplinkPort: Sendable, Codable {
     isPatient = patiently
     guard isResting else { return }
     isResting = false
+    isReplacing = false
     mapping = nil
     mappingServer = nil
     provenAt = nil
@@ -254,6 +257,7 @@ package struct UplinkPort: Sendable, Codable {
     if lostSince != nil { backAt = backAt ?? now }
     if from == mappingServer { witnessAt = now }
     if dependsOnDestination, from != mappingServer, seen.address == mapping?.address { mapping = seen }
+    if isReplacing, distrusted.contains(from) { return true }
     if distrusted.contains(from), seen != mapping, let witnessAt, now - witnessAt < keepalive + Self.patience {
       // It has been heard, and the one that contradicts it is heard too: asking both again would never end.
       return true
@@ -272,6 +276,24 @@ package struct UplinkPort: Sendable, Codable {
       doubt(seen, from, now: now, random: &random, into: &actions)
     }
     return true
+  }
+
+  /// Everybody else contradicts this server: another one is asked as long as there is one, and what it showed is believed no
+  /// longer than until that one has answered.
+  package mutating func distrust(
+    _ server: Endpoint, now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]
+  ) {
+    guard servers.contains(server), !isResting else { return }
+    if !distrusted.contains(server) { distrusted.append(server) }
+    guard let next = servers.firstIndex(where: { !distrusted.contains($0) }) else { return }
+    guard servers[current] == server || mappingServer == server else { return }
+    if mappingServer == server {
+      mappingServer = nil
+      isReplacing = true
+    }
+    current = next
+    if current != 0 { timers.set(.firstServer, at: now + Self.firstServerRetry) }
+    request(now: now, random: &random, into: &actions)
   }
 
   // MARK: What is believed
@@ -305,6 +327,7 @@ package struct UplinkPort: Sendable, Codable {
     let before = mapping
     mapping = seen
     mappingServer = server
+    isReplacing = false
     witnessAt = now
     candidate = nil
     timers.cancel(.judge)
@@ -408,6 +431,7 @@ package struct UplinkPort: Sendable, Codable {
       self.serverSince = now
       if current == servers.count {
         current = 0
+        isReplacing = false
         if !isSilent {
           isSilent = true
           actions.append(.serversSilent)

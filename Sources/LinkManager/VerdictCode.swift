@@ -315,20 +315,23 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
         "Set the device in front of the router to bridge mode, or ask the provider for a public address.")
     case .carrierNAT:
       Self.row(
-        .router, "The provider of the line shares one public address among several customers (carrier-grade NAT).",
-        "Ask the provider of the line for a public address of your own.")
+        .router, "The line has no public address of its own: the line's provider translates it (carrier-grade NAT).",
+        "Nothing for calls. For port forwards ask the line's provider for a public IPv4 address of your own, or use "
+          + "IPv6.")
     case .twoLines:
       Self.row(
-        .router, "The router spreads what this machine sends over two lines with an address each.",
-        "Let the router keep this machine on one of its lines.")
+        .router, "Packets leave by different public addresses, depending on where they go.",
+        "Have the router send everything of this machine by one line, and by one address of it; or give each line an "
+          + "uplink of its own.")
     case .lyingServer:
       Self.row(
-        .router, "A STUN server sees another public address than everybody else does.",
+        .router, "A STUN server tells a public address that nobody else sees.",
         "Take that server out of stunServers.")
     case .sipALG:
       Self.row(
-        .router, "The router alters SIP on its way (a SIP ALG).",
-        "Switch off the SIP ALG in the router, also called SIP helper or SIP passthrough.")
+        .router, "Something between here and a provider rewrites SIP: most often the router's SIP ALG.",
+        "Switch off the SIP ALG in the router (also called SIP helper or SIP passthrough); where that cannot be done, "
+          + "ask the provider for another port than 5060 and put it into registrar.")
     // MARK: Office
     case .phoneRefused:
       Self.row(

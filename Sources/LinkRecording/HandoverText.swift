@@ -10,7 +10,7 @@ import PortMapping
 enum HandoverText {
   /// Texts that were made at random, or that have to come back as they were: tags, nonces and the like.
   private static let kept: Set<String> = [
-    "fromTag", "localTag", "instance", "nonce", "opaque", "branch", "header", "code", "until",
+    "fromTag", "localTag", "instance", "nonce", "opaque", "branch", "header", "code", "until", "provider", "cause", "field",
   ]
   /// Whole messages, a character for each byte.
   private static let messages: Set<String> = ["request", "response", "bytes"]
@@ -36,7 +36,10 @@ enum HandoverText {
     var reader = JSONWalk(Array(text.utf8))
     while let token = reader.next() {
       guard case .text(let value) = token, !isConfiguration(reader.path) else { continue }
-      reader.replace(with: redacted(value, reader.path.last ?? "", &redactor))
+      let path = reader.path
+      // The one value of a case is written as "_0" within the case's name.
+      let isProvider = path.last == "_0" && path.dropLast().last == "provider"
+      reader.replace(with: redacted(value, isProvider ? "provider" : path.last ?? "", &redactor))
     }
     return String(decoding: reader.out, as: UTF8.self)
   }

@@ -148,9 +148,13 @@ public struct RecordingRedactor: Sendable {
 
   public mutating func redact(_ input: LinkInput) -> LinkInput {
     switch input {
-    case .started, .streamClosed, .natDiscovered, .timerFired, .wallTimeChanged, .trunkSwitched, .registrationAsked,
+    case .started, .streamClosed, .timerFired, .wallTimeChanged, .trunkSwitched, .registrationAsked,
       .hangUpAsked, .examinationAsked, .shutDownAsked, .reseeded, .changeAnnounced, .cutsRemembered:
       return input
+    case .natDiscovered(var findings, let uplink):
+      let told = findings?.routerAddress
+      findings?.routerAddress = told.map { messages.pseudonyms.address($0) }
+      return .natDiscovered(findings, uplink: uplink)
     case .routerTold(let event, let uplink): return .routerTold(redact(event), uplink: uplink)
     case .socketFailed(let socket, _): return .socketFailed(socket, reason: "the system refused it")
     case .serviceResolved(let name, let records):

@@ -53,6 +53,8 @@ public struct NATReport: Sendable, Hashable {
   public var carrierGradeNAT = NATFinding.notChecked
   /// More than one NAT in a row.
   public var doubleNAT = NATFinding.notChecked
+  /// What the router on this machine's own network says of its address outside; `nil` where it does not say.
+  public var routerAddress: IPAddress?
   /// The server that showed most of this; `nil` where none answered.
   public var server: Endpoint?
   /// How that server was asked. By anything but UDP only the public address shows.

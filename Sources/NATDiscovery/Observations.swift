@@ -261,6 +261,7 @@ extension NATReport {
   /// What the addresses on the way tell: between a carrier's NAT and its customers they are of RFC 6598, and whoever
   /// has a router of their own behind another one has private ones there.
   private mutating func drawRouters(_ seen: Observations) {
+    routerAddress = seen.routerAddress
     if seen.isUntranslated {
       carrierGradeNAT = .no
       doubleNAT = .no

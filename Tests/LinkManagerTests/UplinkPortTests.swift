@@ -209,6 +209,29 @@ import Testing
     #expect(!bench.others.contains(.mapped(Self.moved, before: Self.home)))
   }
 
+  @Test func aServerThatEverybodyContradictsIsReplaced() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    let lie = { (request: (at: Double, id: UInt128, server: Endpoint)) -> Endpoint? in
+      request.server == Self.first ? Self.moved : Self.home
+    }
+    bench.run(20, lie)
+    #expect(bench.port.mapping == Self.moved, "nobody has said anything else")
+    var actions: [UplinkPort.Action] = []
+    bench.port.distrust(Self.first, now: bench.now, random: &bench.random, into: &actions)
+    bench.take(actions)
+    bench.run(300, lie)
+    #expect(bench.port.mapping == Self.home)
+    #expect(bench.port.currentServer == Self.second)
+    #expect(bench.others == [.mapped(Self.moved, before: nil), .mapped(Self.home, before: Self.moved)])
+    // Where there is no other, what it says is better than nothing.
+    var alone = Bench()
+    alone.run(20, lie)
+    actions = []
+    alone.port.distrust(Self.first, now: alone.now, random: &alone.random, into: &actions)
+    alone.run(60, lie)
+    #expect(actions.isEmpty && alone.port.mapping == Self.moved)
+  }
+
   @Test func restingPortsAreSilentAndWakeWithNothingKnown() {
     var bench = Bench()
     bench.run(5, answering: [Self.first])

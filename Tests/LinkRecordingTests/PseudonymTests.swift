@@ -78,6 +78,12 @@ import Testing
     #expect(mapped != seen && mapped.port == seen.port && mapped.address.isPublic)
     let latched = LinkInput.mediaEventReceived(.latched(MediaPortID(1), seen))
     #expect(redactor.redact(latched) == .mediaEventReceived(.latched(MediaPortID(1), mapped)))
+    // What the router says of itself is the same address.
+    var findings = NATFindings()
+    findings.routerAddress = seen.address
+    let examined = redactor.redact(.natDiscovered(findings, uplink: 0))
+    findings.routerAddress = mapped.address
+    #expect(examined == .natDiscovered(findings, uplink: 0))
   }
 
   @Test func allSortsOfMessagesKeepTheirLengthAndLoseTheirNames() {

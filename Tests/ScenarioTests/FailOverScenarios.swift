@@ -139,7 +139,7 @@ import Testing
     world.run(300)
     #expect(world.contacts == ["sip:1000@198.51.100.1:65002"])
     #expect(world.status.uplinks.first?.previousAddresses.isEmpty == true)
-    #expect(world.verdicts.count { $0.code == "stunServersDisagree" } == 1)
+    #expect(world.verdicts.count { $0.code == "lyingServer" } == 1)
     #expect(world.registerTimes.count <= 8, "nothing flaps")
   }
 }
