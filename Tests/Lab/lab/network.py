@@ -55,13 +55,14 @@ table inet ingress {
 
 
 class Network:
-    """`carrier` is the kind of NAT that a carrier has in front of the router; None where there is none."""
+    """`carrier` is the kind of NAT that a carrier has in front of the router; None where there is none. `between` are its address
+    inside and the router's address outside then: those of a second router of the household make a double NAT of it."""
 
     def __init__(self, prefix, nat="portrestricted", udp_timeout=30, stream_timeout=120, carrier=None, ipv6=False,
-                 second=False):
+                 second=False, between=(CARRIER, CUSTOMER)):
         self.prefix, self.has_carrier = prefix, carrier is not None
         # The router's outside address, and who is at the other end.
-        self.outside, gateway = (CUSTOMER, CARRIER) if carrier else (PUBLIC, "203.0.113.1")
+        gateway, self.outside = between if carrier else ("203.0.113.1", PUBLIC)
         # What it has besides, where its kind is a pool.
         self.pool = [self.outside[:-1] + last for last in "123"]
         self.processes = []
@@ -75,7 +76,7 @@ class Network:
         self._cable("provider", "eth0", [PROVIDER, PROVIDER_2, FAR, FAR_2], "core", "prov0", ["198.51.100.254"])
         if carrier:
             self._cable("carrier", "up0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
-            self._cable("router", "wan0", [CUSTOMER], "carrier", "sub0", [CARRIER])
+            self._cable("router", "wan0", [self.outside], "carrier", "sub0", [gateway])
         else:
             self._cable("router", "wan0", [PUBLIC], "core", "cust0", ["203.0.113.1"])
         self._in("router", "link", "add", "lan", "type", "bridge")
@@ -99,7 +100,10 @@ class Network:
             self._in("carrier", "route", "add", "default", "via", "203.0.113.1")
             ports = {"portrestricted": "", "symmetric": "fully-random"}[carrier]
             self.run("carrier", "nft", "add table ip carrier; add chain ip carrier out "
-                     f"{{ type nat hook postrouting priority srcnat; }}; add rule ip carrier out oifname up0 masquerade {ports}")
+                     f"{{ type nat hook postrouting priority srcnat; }}; add rule ip carrier out oifname up0 masquerade {ports}; "
+                     # As in firewall.nft: an early packet from outside shall not take the port that the NAT wants to keep.
+                     "add chain ip carrier in { type filter hook input priority filter; }; "
+                     "add rule ip carrier in iifname up0 meta l4proto udp drop")
         if second:
             self._add_second()
         # What the system chooses is no media port, so that cases can tell them apart.
@@ -205,10 +209,11 @@ class Network:
         subprocess.run(["ip", "-n", self.namespace(before), "route", *where_to, "192.168.77.0/24", "via", self.outside],
                        capture_output=True)
         for address in self.pool:
-            does = "add" if kind.startswith("pool") else "del"
+            does = "add" if kind.startswith("pool") or kind == "twolines" else "del"
             subprocess.run(["ip", "-n", self.namespace("router"), "addr", does, address + "/24", "dev", "wan0"],
                            capture_output=True)
         self.run("router", "nft", "-I", folder, "-D", f"public={self.outside}", "-D", f"pool={self.outside}-{self.pool[-1]}",
+                 "-D", f"second={self.pool[0]}",
                  "-f", os.path.join(folder, kind + ".nft"))
         self.run("router", "sysctl", "-qw", f"net.netfilter.nf_conntrack_udp_timeout={udp}",
                  f"net.netfilter.nf_conntrack_udp_timeout_stream={stream}")
