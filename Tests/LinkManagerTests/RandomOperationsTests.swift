@@ -18,6 +18,8 @@ import Testing
     var heard: [[SIPMessage]]
     var invites: [[SIPMessage]]
     var sequence = 10
+    /// Whether somebody has the link examined now and then.
+    var examines = false
 
     init(seed: UInt64) {
       bench = LinkBench { configuration in
@@ -133,6 +135,10 @@ import Testing
     }
 
     mutating func act() throws {
+      if examines, chance(4) {
+        let request = DoctorRequest(calls: chance(70))
+        bench.step { _ = $0.examine(request, now: $1, into: &$2) }
+      }
       let party = below(parties.count)
       switch below(100) {
       case 0..<12: try invite(party)
@@ -162,6 +168,15 @@ import Testing
     var crowd = Crowd(seed: seed)
     for _ in 0..<400 { try crowd.act() }
     #expect(crowd.finish() == [])
+  }
+
+  @Test(arguments: 200...229 as ClosedRange<UInt64>)
+  func anythingBesideExaminations(seed: UInt64) throws {
+    var crowd = Crowd(seed: seed)
+    crowd.examines = true
+    for _ in 0..<400 { try crowd.act() }
+    #expect(crowd.finish() == [])
+    #expect(crowd.bench.reports.count > 1)
   }
 
   @Test("The crowd does reach calls that are answered, or its silence would prove nothing")
