@@ -41,6 +41,13 @@ package struct AddressTribunal: Sendable, Codable {
 
     /// How long it has to last before it is told. What a box did to a message it did.
     var patience: Duration { self == .sipALG ? .zero : .seconds(10) }
+    /// One and the same disagreement looks like another of these while a witness has not spoken again yet.
+    var isDisagreement: Bool {
+      switch self {
+      case .twoLines, .lyingServer, .stunServersDisagree, .routerAddressDiffers: true
+      case .sipALG, .carrierNAT, .doubleNAT: false
+      }
+    }
   }
 
   package struct Judgement: Hashable, Sendable, Codable {
@@ -61,6 +68,8 @@ package struct AddressTribunal: Sendable, Codable {
     var judgement: Judgement
     let since: MonotonicInstant
     var isTold = false
+    /// Another one was told in its place.
+    var isSuperseded = false
     /// Since when its witnesses agree.
     var refutedSince: MonotonicInstant?
   }
@@ -76,6 +85,8 @@ package struct AddressTribunal: Sendable, Codable {
   private static let enough = 2
   /// How long those who disagreed have to agree until that is believed.
   private static let settling = Duration.seconds(10)
+  /// How long a disagreement has to look like another one until that is told in its place.
+  private static let supersession = Duration.seconds(600)
   /// Of more witnesses than this nobody is heard.
   private static let mostWitnesses = 64
 
@@ -90,7 +101,9 @@ package struct AddressTribunal: Sendable, Codable {
   package private(set) var nextDeadline: MonotonicInstant?
   /// Whether somebody contradicts somebody, or did: the STUN servers shall speak again.
   package var wantsWitnesses: Bool {
-    cases.contains { !$0.isTold && $0.judgement.cause != .sipALG || $0.refutedSince != nil }
+    cases.contains {
+      !$0.isTold && $0.judgement.cause != .sipALG && patience($0) < Self.supersession || $0.refutedSince != nil
+    }
   }
   /// What was told and has not ended.
   package var open: [Judgement] { cases.filter(\.isTold).map(\.judgement) }
@@ -160,15 +173,17 @@ package struct AddressTribunal: Sendable, Codable {
     }
     for index in cases.indices {
       if found.contains(where: { $0.cause == cases[index].judgement.cause }) {
-        guard !cases[index].isTold, now - cases[index].since >= cases[index].judgement.cause.patience,
-          isRepeated(cases[index])
-        else { continue }
+        guard !cases[index].isTold, now - cases[index].since >= patience(cases[index]), isRepeated(cases[index]) else {
+          continue
+        }
+        supersede(cases[index].judgement.cause, into: &news)
         cases[index].isTold = true
         news.append(.found(cases[index].judgement))
-      } else if cases[index].isTold, isRefuted(cases[index], isConfigured) {
+      } else if cases[index].isTold, isRefuted(cases[index], isConfigured, found) {
         cases[index].refutedSince = cases[index].refutedSince ?? now
       }
     }
+    cases.removeAll(where: \.isSuperseded)
     let isFound = { (each: Case) in found.contains { $0.cause == each.judgement.cause } }
     cases.removeAll { each in
       guard !isFound(each) else { return false }
@@ -184,9 +199,25 @@ package struct AddressTribunal: Sendable, Codable {
         if let since = each.refutedSince { return since + Self.settling }
         guard !each.isTold, isFound(each) else { return nil }
         // Where a server has not repeated itself, it is waited for.
-        let due = each.since + each.judgement.cause.patience
+        let due = each.since + patience(each)
         return due > now ? due : now + .seconds(1)
       }.min()
+  }
+
+  private func patience(_ each: Case) -> Duration {
+    let isKnownOtherwise = cases.contains { other in
+      other.isTold && other.judgement.cause.isDisagreement && other.judgement.cause != .stunServersDisagree
+        && other.judgement.cause != each.judgement.cause
+    }
+    return each.judgement.cause.isDisagreement && isKnownOtherwise ? Self.supersession : each.judgement.cause.patience
+  }
+
+  private mutating func supersede(_ cause: Cause, into news: inout [News]) {
+    guard cause.isDisagreement else { return }
+    for index in cases.indices where cases[index].isTold && cases[index].judgement.cause.isDisagreement {
+      cases[index].isSuperseded = true
+      news.append(.ended(cases[index].judgement))
+    }
   }
 
   /// Whether every STUN server in it has spoken since it was noticed.
@@ -198,8 +229,9 @@ package struct AddressTribunal: Sendable, Codable {
   }
 
   /// Whether those who contradicted each other have all spoken again, or cannot any more.
-  private func isRefuted(_ each: Case, _ isConfigured: (Witness) -> Bool) -> Bool {
+  private func isRefuted(_ each: Case, _ isConfigured: (Witness) -> Bool, _ found: [Judgement]) -> Bool {
     if each.judgement.cause == .sipALG { return true }
+    if each.judgement.cause.isDisagreement, found.contains(where: \.cause.isDisagreement) { return false }
     return each.judgement.witnesses.allSatisfy { witness in
       !isConfigured(witness) || testimonies.contains { $0.witness == witness }
     }

@@ -159,6 +159,30 @@ import Testing
     #expect(court.news == ["lyingServer", "-lyingServer"])
   }
 
+  @Test func oneDisagreementIsNotToldAsAnotherWhileSomebodyIsSilent() {
+    var court = Court()
+    let all = [(Self.first, Self.other), (Self.second, Self.home), (Self.provider, Self.home)]
+    for round in 0..<3 {
+      for (witness, address) in all { court.hear(witness, address) }
+      court.wait(round == 0 ? 5 : 20)
+    }
+    #expect(court.news == ["lyingServer"])
+    // The provider says nothing for minutes: the two servers alone would be a riddle.
+    court.tribunal.addressChanging()
+    for _ in 0..<20 {
+      for (witness, address) in all.dropLast() { court.hear(witness, address) }
+      court.wait(20)
+    }
+    #expect(court.news == ["lyingServer"])
+    // What it then says, for long, makes another thing of it.
+    for _ in 0..<40 {
+      for (witness, address) in all.dropLast() { court.hear(witness, address) }
+      court.hear(Self.provider, .v4(0xc000_020b))
+      court.wait(20)
+    }
+    #expect(court.news == ["lyingServer", "-lyingServer", "twoLines"])
+  }
+
   @Test func manyWitnessesAreNotKept() {
     var tribunal = AddressTribunal()
     for port in 1...1000 as ClosedRange<UInt16> {

@@ -222,7 +222,8 @@ import Testing
     bench.run(300, lie)
     #expect(bench.port.mapping == Self.home)
     #expect(bench.port.currentServer == Self.second)
-    #expect(bench.others == [.mapped(Self.moved, before: nil), .mapped(Self.home, before: Self.moved)])
+    let mapped = bench.others.filter { if case .mapped = $0 { true } else { false } }
+    #expect(mapped == [.mapped(Self.moved, before: nil), .mapped(Self.home, before: Self.moved)])
     // Where there is no other, what it says is better than nothing.
     var alone = Bench()
     alone.run(20, lie)
