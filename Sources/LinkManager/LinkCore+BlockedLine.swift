@@ -65,6 +65,8 @@ extension LinkCore {
     guard !uplinks[uplink].nat.isBlocked else { return }
     uplinks[uplink].nat.isBlocked = true
     uplinks[uplink].lastError = ErrorStatus(.udpBlocked)
+    // A line that was well and is down lets nothing pass either, and that was told.
+    if isTold(.lineDown, of: .uplink(uplink)) { return actions.append(.statusChanged) }
     tell(
       .udpBlocked, of: .uplink(uplink), evidence: "neither a STUN server nor a provider answered from any port",
       again: .zero, now: now, into: &actions)

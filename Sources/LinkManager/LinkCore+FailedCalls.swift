@@ -109,14 +109,17 @@ extension LinkCore {
       tell(
         code, of: .call(number), "\(code.meaning.dropLast()) (\(name)).", evidence: evidence, now: now, into: &actions)
     case .trunk(let index):
-      // Where nobody at the other end answers anything, that is told of the trunk or of its line.
-      guard let leg = calls[number]?.legs.last(where: { $0.side == side }), let sentAt = leg.invitedAt,
-        let heard = trunks[index].heardAt, heard > sentAt
+      // Where nothing passes at all, that is told of the line.
+      guard !isLineSilent(ofTrunk: index), let leg = calls[number]?.legs.last(where: { $0.side == side }),
+        let sentAt = leg.invitedAt
       else { return }
       let size = leg.invite?.serialized().count ?? 0
+      let isHeard = trunks[index].heardAt.map { $0 > sentAt } ?? false
       tell(
-        size > Self.largeMessage ? .fragmentsLost : .callUnanswered, of: .call(number),
-        evidence: "an INVITE of \(size) bytes was not answered, other requests were", now: now, into: &actions)
+        isHeard && size > Self.largeMessage ? .fragmentsLost : .callUnanswered, of: .call(number),
+        evidence:
+          "an INVITE of \(size) bytes was not answered, \(isHeard ? "other requests were" : "nor anything else")",
+        now: now, into: &actions)
     }
   }
 

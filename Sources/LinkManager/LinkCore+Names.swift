@@ -13,6 +13,8 @@ extension LinkCore {
   }
 
   mutating func judgeNames(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    // What has not been told yet may tell the two apart.
+    if names.isEmpty, configuredHosts.contains(where: { !unresolved.contains($0) }) { return judgeNamesSoon(now: now) }
     // Two names at least, and none of them was ever resolved: that is no misspelling.
     if names.isEmpty, unresolved.count > 1 {
       return tell(
@@ -33,5 +35,13 @@ extension LinkCore {
         .stunServersUnresolved, of: .uplink(index),
         evidence: "the name server gave no address for any of \(servers.count)", now: now, into: &actions)
     }
+  }
+
+  /// The names of providers and STUN servers.
+  private var configuredHosts: [String] {
+    let hosts =
+      trunks.filter { $0.configuration.enabled && !$0.isRemoved }.map(\.host)
+      + uplinks.flatMap(\.configuration.stunServers)
+    return hosts.filter { $0.address == nil }.map(\.host)
   }
 }

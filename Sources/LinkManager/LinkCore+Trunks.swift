@@ -179,7 +179,8 @@ extension LinkCore {
     actions.append(.statusChanged)
     if code == .nameUnknown { return judgeNamesSoon(now: now) }
     // Where nothing passes, or nothing comes from the provider any more, that is said once and for all.
-    if code == .noAnswer, isUnproven(trunk: index, now: now) || isLineSilent(ofTrunk: index) { return }
+    let isSilence = code == .noAnswer || code == .providerSilent
+    if isSilence, isUnproven(trunk: index, now: now) || isLineSilent(ofTrunk: index) { return }
     if code == .noAnswer, isTold(.providerSilent, of: .trunk(index)) { return }
     tell(code, of: .trunk(index), sentence, evidence: evidence, now: now, into: &actions)
   }

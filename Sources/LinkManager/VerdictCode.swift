@@ -182,7 +182,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
         .call, "The call was refused.", "See the trace of the call; the status tells whoever refused it why.")
     case .callUnanswered:
       Self.row(
-        .call, "The provider answers other requests, and this call not at all.",
+        .call, "The provider did not answer the call at all.",
         "See the trace of the call; ask the provider what became of it.")
     case .fragmentsLost:
       Self.row(

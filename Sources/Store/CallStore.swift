@@ -59,8 +59,8 @@ public actor CallStore {
   public func open() {
     guard let path, database == nil else { return }
     do {
+      // That it opens is not yet a recovery: a full disk shows when something is written.
       database = try StoreSchema.open(path, pageLimit: pageLimit)
-      noteRecovery()
     } catch {
       noteTrouble(error)
     }
