@@ -39,8 +39,9 @@ extension LinkCore {
     _ events: [TransactionEvent], now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
     for event in events {
-      guard case .send(_, let path) = event, case .uplink = sockets[path.socket].side else { continue }
+      guard case .send(let bytes, let path) = event, case .uplink = sockets[path.socket].side else { continue }
       suspect(path.socket, now: now, into: &actions)
+      if bytes.starts(with: "INVITE ".utf8) { askTarget(ofUnanswered: path, now: now, into: &actions) }
       watchProviderSilence(path, now: now)
     }
   }

@@ -33,12 +33,8 @@ extension LinkCore {
     guard trunks.indices.contains(index), trunks[index].configuration.enabled, let path = route(ofTrunk: index),
       strategy(of: LinkSocket(path.socket))?.keepsProvider == true
     else { return }
+    watchTarget(index, path)
     let watch = trunks[index].watch
-    if watch.target != path.remote {
-      trunks[index].watch = ProviderWatch()
-      trunks[index].watch.target = path.remote
-      trunks[index].watch.isSilent = watch.isSilent
-    }
     let lastSign = [watch.heardAt, watch.optionsAt].compactMap { $0 }.max()
     if trunks[index].watch.keep != nil {
       sendProbe(index, path, into: &actions)
@@ -52,6 +48,26 @@ extension LinkCore {
       sendLineEnds(SIPPath(socket: path.socket, remote: remote), into: &actions)
     }
     setTargetKeepalive(index, now: now)
+  }
+
+  private mutating func watchTarget(_ index: Int, _ path: SIPPath) {
+    let watch = trunks[index].watch
+    guard watch.target != path.remote else { return }
+    trunks[index].watch = ProviderWatch()
+    trunks[index].watch.target = path.remote
+    trunks[index].watch.isSilent = watch.isSilent
+  }
+
+  /// An INVITE is repeated: an answer to something shorter tells whether the provider is there at all.
+  mutating func askTarget(ofUnanswered path: SIPPath, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    for index in trunks.indices where trunks[index].configuration.enabled && route(ofTrunk: index) == path {
+      watchTarget(index, path)
+      let watch = trunks[index].watch
+      // While no STUN server answers nobody else tells that the line is up.
+      let isRested = watch.optionsAt.map { now - $0 >= Self.optionsPace } ?? true
+      guard watch.question == nil, isRested || sockets[path.socket].stun?.isSilent == true else { continue }
+      sendOptions(index, path, now: now, into: &actions)
+    }
   }
 
   private mutating func sendLineEnds(_ path: SIPPath, into actions: inout [LinkAction]) {

@@ -133,8 +133,10 @@ public struct LinkHandover: Sendable, Codable {
     guard uplinks.count == configuration.uplinks.count,
       uplinks.allSatisfy({ $0.router.map { isSocket($0.socket.rawValue) } ?? true }),
       isSocket(doctorSocket ?? 0),
-      told.allSatisfy({ ($0.kind != .trunk || trunks.indices.contains($0.index ?? 0))
-        && ($0.kind != .uplink || isUplink($0.index ?? 0)) }),
+      told.allSatisfy({
+        ($0.kind != .trunk || trunks.indices.contains($0.index ?? 0))
+          && ($0.kind != .uplink || isUplink($0.index ?? 0))
+      }),
       trunks.allSatisfy({ isSocket($0.socket?.rawValue ?? 0) && $0.currentTarget >= 0 && $0.watch.sequence < 1 << 31 }),
       streams.allSatisfy({ isSocket($0.path.socket) }), location.usesSockets(isSocket),
       transactions.usesSockets(isSocket)
@@ -158,7 +160,8 @@ extension LinkCore {
   /// has no answer yet or lingers, and at the end. The random numbers are not in it.
   public var handover: LinkHandover? {
     guard calls.isEmpty, dialogs.isEmpty, mediaOwners.isEmpty, clientOwners.isEmpty, serverOwners.isEmpty,
-      farewells.isEmpty, !isStopping, !isStopped, doctor == nil, transactions.clientCount == 0, let lingering = transactions.lingering
+      farewells.isEmpty, !isStopping, !isStopped, doctor == nil, transactions.clientCount == 0,
+      let lingering = transactions.lingering
     else { return nil }
     // Dictionaries have no order that two processes share.
     return LinkHandover(
@@ -169,10 +172,14 @@ extension LinkCore {
       nextCall: nextCall, portLedger: portLedger, lastMediaPort: lastMediaPort, timers: timers,
       names: names.keys.sorted().map { LinkHandover.KnownName(host: $0, addresses: names[$0] ?? []) },
       services: services.keys.sorted().map { LinkHandover.KnownService(service: $0, records: services[$0] ?? []) },
-      unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt, doctorSocket: doctorSocket,
-      told: told.flatMap { subject, codes in codes.compactMap { LinkHandover.ToldVerdict(subject, $0.key, $0.value) } }.sorted {
-        ($0.rank.description, $0.name ?? "", $0.code.rawValue) < ($1.rank.description, $1.name ?? "", $1.code.rawValue)
-      })
+      unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt,
+      doctorSocket: doctorSocket,
+      told: told.flatMap { subject, codes in codes.compactMap { LinkHandover.ToldVerdict(subject, $0.key, $0.value) } }
+        .sorted {
+          ($0.rank.description, $0.name ?? "", $0.code.rawValue) < (
+            $1.rank.description, $1.name ?? "", $1.code.rawValue
+          )
+        })
   }
 
   /// Whether no line is lost, and none is being recovered from a loss.

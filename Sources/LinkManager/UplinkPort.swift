@@ -407,11 +407,15 @@ package struct UplinkPort: Sendable, Codable {
   private var interval: Duration { keepalive - min(keepalive / 20, .milliseconds(500)) }
 
   private mutating func unanswered(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
-    if isSilent, let provenAt, now - provenAt < Self.proofLasts, let provenSince, now - provenSince >= Self.patience {
-      // The line is up and only the servers are dead: the next one is asked with the next keepalive. Not at once: when a line
-      // returns, somebody is the first to be heard, and tells no address if it is a provider.
+    if isSilent, let provenAt, now - provenAt < Self.proofLasts {
+      // The line is up and only the servers are dead: the next one is asked with the next keepalive.
       suspectSince = nil
       current = (current + 1) % servers.count
+      // Not at once: when a line returns, somebody is the first to be heard, and tells no address if it is a provider.
+      if let provenSince, now - provenSince < Self.patience {
+        send(to: servers[current], now: now, random: &random, into: &actions)
+        timers.set(.probe, at: now + Self.fastProbe)
+      }
       return
     }
     // What proved the line before its servers fell silent is older than what puts it in doubt.

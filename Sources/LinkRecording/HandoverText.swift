@@ -10,7 +10,8 @@ import PortMapping
 enum HandoverText {
   /// Texts that were made at random, or that have to come back as they were: tags, nonces and the like.
   private static let kept: Set<String> = [
-    "fromTag", "localTag", "instance", "nonce", "opaque", "branch", "header", "code", "until", "provider", "cause", "field",
+    "fromTag", "localTag", "instance", "nonce", "opaque", "branch", "header", "code", "until", "provider", "cause",
+    "field",
   ]
   /// Whole messages, a character for each byte.
   private static let messages: Set<String> = ["request", "response", "bytes"]

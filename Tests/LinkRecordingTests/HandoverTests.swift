@@ -106,7 +106,8 @@ import Testing
     let parts = Set(Mirror(reflecting: core).children.compactMap(\.label))
     let given = Set(Mirror(reflecting: try #require(core.handover)).children.compactMap(\.label))
     let empty: Set = [
-      "calls", "dialogs", "mediaOwners", "clientOwners", "serverOwners", "farewells", "isStopping", "isStopped", "doctor", "doctorInbox",
+      "calls", "dialogs", "mediaOwners", "clientOwners", "serverOwners", "farewells", "isStopping", "isStopped",
+      "doctor", "doctorInbox",
     ]
     // `connections` are `streams` the other way round; random numbers come from elsewhere.
     #expect(parts.subtracting(given).subtracting(empty) == ["random", "connections"])

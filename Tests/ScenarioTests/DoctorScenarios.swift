@@ -43,7 +43,7 @@ import Testing
   }
 
   static func results(_ report: DoctorReport) -> [String] {
-    report.findings.map { "\($0.need.rawValue) \($0.subject): \($0.result.rawValue)" }
+    report.findings.map { "\($0.need.rawValue) \($0.subject): \($0.result.rawValue), \($0.evidence)" }
   }
 
   /// The needs that are refuted, each once.

@@ -62,8 +62,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
     }
     // Nobody is left to be asked whether it is the line.
     if codes == [.lineDown, .stunServersUnresolved] { return [.stunServersUnresolved, .providerSilent] }
-    // The provider is asked nothing meanwhile.
-    if codes == [.stunServersDisagree, .fragmentsLost] { return [.stunServersDisagree, .callUnanswered] }
+    // Without the provider's word two servers are two opinions.
+    if codes == [.noAnswer, .lyingServer] { return [.noAnswer, .stunServersDisagree] }
     return nil
   }
 
@@ -211,7 +211,7 @@ extension Fault {
 
   /// Codes that no row has, and where they are shown instead.
   static let elsewhere: [(place: String, codes: [VerdictCode])] = [
-    ("what the address tribunal finds", [.sipALG, .carrierNAT, .twoLines, .lyingServer]),
+    ("what the address tribunal finds", [.sipALG, .carrierNAT, .twoLines, .stunServersDisagree]),
     ("NATScenarios", [.audioUnreachable]),
     ("FailOverScenarios", [.uplinkLost]),
     (
@@ -300,7 +300,7 @@ extension Fault {
       shows: { $0.run(30) },
       repairs: { $0.reconfigure { $0.uplinks[0].stunServers = [HostPort(host: "stun.provider.example")] } }),
     Fault(
-      name: "two STUN servers disagree", area: .stun, code: .stunServersDisagree,
+      name: "a STUN server lies", area: .stun, code: .lyingServer,
       begins: { $0.net.apply(.nodeDeafened($0.stun[0])) },
       breaks: {
         $0.server(0) { $0.lie = endpoint("192.0.2.99:1234") }

@@ -95,8 +95,14 @@ private struct Unexpected: Error {}
       let reports = Mutex<[StoreTrouble]>([])
       let store = CallStore(path: path, pageLimit: 12) { trouble in reports.withLock { $0.append(trouble) } }
       for number in 1...200 { await store.append(record(number)) }
-      guard case .began(_, true)? = reports.withLock({ $0.first }) else { throw Unexpected() }
-      #expect(reports.withLock { $0.count } == 1)
+      // SQLite lets a file that was opened anew grow a little: then it works again for a while.
+      for (place, trouble) in reports.withLock({ $0 }).enumerated() {
+        switch trouble {
+        case .began(_, let isDiskFull): #expect(isDiskFull && place % 2 == 0)
+        case .ended: #expect(place % 2 == 1)
+        }
+      }
+      guard case .began? = reports.withLock({ $0.last }) else { throw Unexpected() }
       #expect(await store.history(limit: 1).map(\.id) == ["call-200"])
     }
   }
