@@ -125,6 +125,15 @@ public struct NATBox: Sendable {
     case .translating: break
     }
     var translated = packet
+    // What was forwarded once goes on as it did, whatever the configuration says of new flows.
+    if let index = mappings.firstIndex(where: {
+      $0.isForwarded && !$0.isDead && $0.outside == packet.destination && $0.remoteAddress == packet.source.address
+        && $0.remotePort == packet.source.port
+    }) {
+      mappings[index].refreshedAt = now
+      translated.destination = mappings[index].inside
+      return .inward(translated)
+    }
     if let forward = forwards.first(where: { $0.outsidePort == packet.destination.port }) {
       guard rememberForwarded(packet, inside: forward.inside, now: now) else { return .refused(.exhausted) }
       translated.destination = forward.inside
