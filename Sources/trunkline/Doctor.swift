@@ -18,8 +18,8 @@ struct Doctor: AsyncParsableCommand {
       --call lets each trunk call its own number: the call goes out and comes in again, both ends are here, and a tone is
       measured both ways. Without a daemon the trunks register for that, and unregister after it.
 
-      Exit code 0, 1 when something is refuted, 69 when the daemon examines already, 71 when no port can be opened at all, 78
-      for a file that cannot be used.
+      Exit code 0, 1 when something is refuted, 64 without a file and without a daemon, 69 when the daemon examines already,
+      71 when no port can be opened at all, 73 when the report cannot be written, 78 for a file that cannot be used.
 
       Example: trunkline doctor --call --report doctor.json
       """)

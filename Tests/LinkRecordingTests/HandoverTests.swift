@@ -240,7 +240,7 @@ import Testing
     try Self.check(texts)
   }
 
-  /// With port mappings, a spare port and a second uplink there is more to hand over.
+  /// With port mappings and a spare port there is more to hand over.
   @Test func aRecordingOfManyPartsBeginsInTheMiddle() throws {
     let scene = Scene { plan in
       plan.hasBehaviorServer = true
