@@ -49,8 +49,8 @@ extension MappingClient {
     let lease = leases[index]
     guard lease.wish.remote == nil else { return leases[index].refused(for: .seconds(1800), now: now) }
     guard let version = upnpVersion else { return leases[index].postponed(until: now + .seconds(1)) }
-    // An answer is always given, be it that there was none; the deadline is for a shell that forgets.
-    leases[index].requestSent(until: now + (delete ? .milliseconds(700) : .seconds(15)))
+    // An answer is always given, be it that there was none; the deadline is for a shell that forgets, and for the end.
+    leases[index].requestSent(until: now + (delete && isStopping ? .milliseconds(700) : .seconds(15)))
     let transport = lease.wish.transport
     if delete {
       let port = lease.externalPort ?? lease.suggested
