@@ -104,7 +104,7 @@ extension LinkCore {
     counters.requests.count("OPTIONS", "out")
     trunks[index].watch.optionsAt = now
     trunks[index].watch.question = ProviderWatch.Question(
-      branch: branch, bytes: bytes, target: path.remote, askedAt: now)
+      branch: branch, bytes: bytes, target: path.remote, sentAt: now)
     // Not by way of `send`: it is a keepalive, and the port counts as silent all the same.
     actions.append(.send(bytes, LinkSocket(path.socket), to: path.remote))
     timers.set(.targetSilence(trunk: index), at: now + Self.repetitions[0])
@@ -159,11 +159,11 @@ extension LinkCore {
       // Where the STUN servers are silent too it is the line, and that is told elsewhere.
       let hasServers = sockets[socket.rawValue].stun?.currentServer != nil
       let heardAt = uplinks[uplink].nat.heardAt
-      let lastWait = Self.repetitions[question.repetitions]
-      guard !hasServers || heardAt.map({ now - $0 <= lastWait }) ?? false else { return }
+      guard !hasServers || heardAt.map({ $0 >= question.sentAt }) ?? false else { return }
       return targetFellSilent(index, now: now, into: &actions)
     }
     question.repetitions += 1
+    question.sentAt = now
     trunks[index].watch.question = question
     actions.append(.send(question.bytes, socket, to: question.target))
     timers.set(.targetSilence(trunk: index), at: now + Self.repetitions[question.repetitions])

@@ -7,7 +7,8 @@ struct ProviderWatch: Sendable, Codable {
     let branch: String
     @LatinText var bytes: [UInt8]
     let target: Endpoint
-    let askedAt: MonotonicInstant
+    /// When it left last.
+    var sentAt: MonotonicInstant
     var repetitions = 0
   }
 
