@@ -32,7 +32,7 @@ struct Doctor: AsyncParsableCommand {
   var report: String?
 
   func run() async throws {
-    let read = try configured()
+    let read = try configuration.file.map(ConfigurationOption.read)
     let found: DoctorReport
     if let client = try? ControlClient(configurationPath: configuration.file), (try? await client.status()) != nil {
       found = try await ask(client)
@@ -58,14 +58,6 @@ struct Doctor: AsyncParsableCommand {
     }
     if let report { try write(found, to: report) }
     if found.result == .refuted { throw ExitCode(1) }
-  }
-
-  private func configured() throws -> TrunklineConfiguration? {
-    guard let path = configuration.file else { return nil }
-    let loaded = ConfigurationFile.load(path)
-    for diagnostic in loaded.errors { Console.error("\(diagnostic)") }
-    guard let read = loaded.configuration else { throw ExitCode(78) }
-    return read
   }
 
   private func ask(_ client: ControlClient) async throws -> DoctorReport {

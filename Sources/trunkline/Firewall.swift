@@ -88,9 +88,7 @@ struct Firewall: AsyncParsableCommand {
           + "firewall opened but for its phones; name a file with --config")
       throw ExitCode(64)
     }
-    let loaded = ConfigurationFile.load(path)
-    for diagnostic in loaded.errors { Console.error("\(diagnostic)") }
-    guard let read = loaded.configuration else { throw ExitCode(78) }
+    let read = try ConfigurationOption.read(path)
     return FirewallNeeds.plan(read, origin: path, await FirewallSurroundings.current(for: read))
   }
 }

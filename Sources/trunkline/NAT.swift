@@ -151,9 +151,7 @@ struct NAT: AsyncParsableCommand {
           + "\(ConfigurationFile.standardPath) to take one from")
       throw ExitCode(64)
     }
-    let loaded = ConfigurationFile.load(path)
-    for diagnostic in loaded.errors { Console.error("\(diagnostic)") }
-    guard let read = loaded.configuration else { throw ExitCode(78) }
+    let read = try ConfigurationOption.read(path)
     var found: [NamedServer] = []
     for server in read.link.uplinks.flatMap(\.stunServers).map({ NamedServer($0.host, $0.port) })
     where !found.contains(server) { found.append(server) }

@@ -30,4 +30,12 @@ struct ConfigurationOption: ParsableArguments {
     if let path { return path }
     return FileProbe.exists(ConfigurationFile.standardPath) ? ConfigurationFile.standardPath : nil
   }
+
+  /// Reads a configuration; where it has mistakes they are printed, and the verb ends with 78.
+  static func read(_ path: String) throws -> TrunklineConfiguration {
+    let loaded = ConfigurationFile.load(path)
+    for diagnostic in loaded.errors { Console.error("\(diagnostic)") }
+    guard let read = loaded.configuration else { throw ExitCode(78) }
+    return read
+  }
 }
