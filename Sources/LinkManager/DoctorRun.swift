@@ -52,7 +52,7 @@ struct DoctorRun: Sendable {
     names.append(text)
   }
 
-  /// The place of the question that this answers; only from whom it was asked of, where its purpose says so.
+  /// The place of the question with this ID or branch.
   func probe(_ key: DoctorProbe.Key) -> Int? { probes.firstIndex { $0.key == key } }
 
   func lookup(_ host: String) -> DoctorLookup? { lookups.first { $0.host == host } }
@@ -114,7 +114,8 @@ struct DoctorProbe: Sendable {
   enum Purpose: Sendable, Equatable {
     /// Out and back to a server of the configuration.
     case stun(server: HostPort)
-    /// An answer from an address that nothing was sent to; `asked` is the port that it has to come in by.
+    /// An answer from an address that nothing was sent to; `port` is the one that it has to come in by, where that is not
+    /// the one that asks.
     case forward(port: UInt16?)
     case options
     /// REGISTER without a contact: asks what is registered and changes nothing (RFC 3261 §10.2.3).
@@ -149,6 +150,8 @@ struct DoctorProbe: Sendable {
   var isGivenUp = false
 
   var isOver: Bool { answer != nil || isGivenUp }
+  /// Whether it is a question to a STUN server for our address, which that very server has to answer.
+  var isBinding: Bool { if case .stun = purpose { true } else { false } }
   var patience: Duration {
     if case .forward = purpose { return DoctorRun.forwardPatience }
     return DoctorRun.patience

@@ -112,7 +112,7 @@ extension LinkCore {
         return false
       }
       let probe = run.probes[found]
-      if case .stun = probe.purpose, source != probe.remote { return true }
+      if probe.isBinding, source != probe.remote { return true }
       place = found
       answer = .stun(message, from: source)
       words =
@@ -291,21 +291,8 @@ extension LinkCore {
     into actions: inout [LinkAction]
   ) {
     guard let index = doctor?.trunks[place].index else { return }
-    let trunk = trunks[index].configuration
     let branch = "z9hG4bK" + random.hexDigits(24)
-    let target =
-      method == .register
-      ? SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port)
-      : SIPURI(user: nil, host: trunk.domain)
-    var request = SIPMessage(method: method, requestURI: target)
-    request.set(.via, "SIP/2.0/UDP \(sentBy(path));branch=\(branch);rport")
-    request.set(.maxForwards, "70")
-    request.set(.from, "<sip:\(trunk.username)@\(trunk.domain)>;tag=\(random.hexDigits(16))")
-    request.set(.to, method == .register ? "<sip:\(trunk.username)@\(trunk.domain)>" : "<sip:\(trunk.domain)>")
-    request.set(.callID, random.hexDigits(32))
-    request.set(.cSeq, "1 \(method)")
-    request.set(.userAgent, Self.product)
-    addRoute(ofTrunk: index, to: &request)
+    var request = providerQuestion(method, index, path, branch: branch, sequence: 1)
     if purpose == .credentials, var digest = doctor?.trunks[place].digest {
       digest.authorize(&request, random: &random)
       doctor?.trunks[place].digest = digest
@@ -340,10 +327,7 @@ extension LinkCore {
   private mutating func beginForwards(now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let run = doctor else { return }
     for (place, uplink) in run.uplinks.enumerated() where !uplink.isForwardBegun {
-      let own = run.probes.filter { probe in
-        if case .stun = probe.purpose { return probe.owner == place }
-        return false
-      }
+      let own = run.probes.filter { $0.isBinding && $0.owner == place }
       // Every server was asked: their addresses are known ones.
       guard !own.isEmpty, own.allSatisfy(\.isOver), uplink.begun.count == uplink.servers.count else { continue }
       doctor?.uplinks[place].isForwardBegun = true
@@ -372,10 +356,7 @@ extension LinkCore {
   private mutating func advanceMedia(isLate: Bool, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let run = doctor else { return }
     for (place, uplink) in run.uplinks.enumerated() where !uplink.isMediaBegun && !uplink.sockets.isEmpty {
-      let own = run.probes.filter { probe in
-        if case .stun = probe.purpose { return probe.owner == place }
-        return false
-      }
+      let own = run.probes.filter { $0.isBinding && $0.owner == place }
       let answering = own.first { $0.binding?.mappedAddress != nil }
       let isDecided = own.allSatisfy(\.isOver) && uplink.begun.count == uplink.servers.count
       guard answering != nil || isDecided || isLate else { continue }

@@ -136,17 +136,17 @@ extension LinkCore {
   /// A leg has moved. Where each destination has a row of its own, a port that the STUN server answers may have a dead one
   /// towards the far side: only what is heard tells.
   mutating func watchMutePorts(_ id: LegID, now: MonotonicInstant) {
-    guard let leg = leg(id), isMute(leg) else { return }
+    guard let leg = leg(id), hearsNothing(leg) else { return }
     timers.set(.deafPorts(id), at: now + .seconds(2))
   }
 
-  private func isMute(_ leg: Leg) -> Bool {
+  private func hearsNothing(_ leg: Leg) -> Bool {
     leg.streams.contains { $0?.isSilent ?? false } && strategy(of: LinkSocket(leg.path.socket))?.contact == .flow
       && sockets[leg.path.socket].stun?.lostSince == nil
   }
 
   mutating func deafPortsDue(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard let leg = leg(id), !leg.isEnded, !leg.arePortsReplaced, isDeaf(leg) || leg.repair == nil && isMute(leg)
+    guard let leg = leg(id), !leg.isEnded, !leg.arePortsReplaced, isDeaf(leg) || leg.repair == nil && hearsNothing(leg)
     else { return }
     actions.append(.log(.notice, "call \(name(id)): nothing comes to its media ports; it goes on at fresh ones"))
     withLeg(id) { $0.arePortsReplaced = true }

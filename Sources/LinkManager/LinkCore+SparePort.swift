@@ -221,20 +221,8 @@ extension LinkCore {
   /// by a challenge, where it may be deaf to OPTIONS.
   private mutating func question(_ index: Int, _ path: SIPPath) -> [UInt8] {
     let branch = "z9hG4bK" + random.hexDigits(24)
-    let trunk = trunks[index].configuration
-    guard trunk.register else { return optionsRequest(index, path, branch: branch) }
-    var request = SIPMessage(
-      method: .register,
-      requestURI: SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port))
-    request.set(.via, "SIP/2.0/UDP \(sentBy(path));branch=\(branch);rport")
-    request.set(.maxForwards, "70")
-    request.set(.from, "<sip:\(trunk.username)@\(trunk.domain)>;tag=\(random.hexDigits(16))")
-    request.set(.to, "<sip:\(trunk.username)@\(trunk.domain)>")
-    request.set(.callID, random.hexDigits(32))
-    request.set(.cSeq, "1 REGISTER")
-    request.set(.userAgent, Self.product)
-    addRoute(ofTrunk: index, to: &request)
-    return request.serialized()
+    guard trunks[index].configuration.register else { return optionsRequest(index, path, branch: branch) }
+    return providerQuestion(.register, index, path, branch: branch, sequence: 1).serialized()
   }
 
   /// What the STUN side of a port that is not used does or finds.

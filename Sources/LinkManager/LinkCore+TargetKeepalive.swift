@@ -111,19 +111,32 @@ extension LinkCore {
   }
 
   mutating func optionsRequest(_ index: Int, _ path: SIPPath, branch: String) -> [UInt8] {
-    let trunk = trunks[index].configuration
     trunks[index].watch.sequence &+= 1
-    var request = SIPMessage(method: .options, requestURI: SIPURI(user: nil, host: trunk.domain))
+    var request = providerQuestion(.options, index, path, branch: branch, sequence: trunks[index].watch.sequence)
+    request.set(.contact, "<\(contact(ofTrunk: index, path))>")
+    return request.serialized()
+  }
+
+  /// OPTIONS, or REGISTER without a contact, to a trunk's provider: a question outside all calls that changes nothing.
+  mutating func providerQuestion(
+    _ method: SIPMethod, _ index: Int, _ path: SIPPath, branch: String, sequence: UInt32
+  ) -> SIPMessage {
+    let trunk = trunks[index].configuration
+    let isRegister = method == .register
+    var request = SIPMessage(
+      method: method,
+      requestURI: isRegister
+        ? SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port)
+        : SIPURI(user: nil, host: trunk.domain))
     request.set(.via, "SIP/2.0/UDP \(sentBy(path));branch=\(branch);rport")
     request.set(.maxForwards, "70")
     request.set(.from, "<sip:\(trunk.username)@\(trunk.domain)>;tag=\(random.hexDigits(16))")
-    request.set(.to, "<sip:\(trunk.domain)>")
+    request.set(.to, isRegister ? "<sip:\(trunk.username)@\(trunk.domain)>" : "<sip:\(trunk.domain)>")
     request.set(.callID, random.hexDigits(32))
-    request.set(.cSeq, "\(trunks[index].watch.sequence) OPTIONS")
-    request.set(.contact, "<\(contact(ofTrunk: index, path))>")
+    request.set(.cSeq, "\(sequence) \(method)")
     request.set(.userAgent, Self.product)
     addRoute(ofTrunk: index, to: &request)
-    return request.serialized()
+    return request
   }
 
   /// An answer to OPTIONS of ours, whatever its status, is a sign of life; true where it was one.

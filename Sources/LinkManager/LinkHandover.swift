@@ -63,7 +63,7 @@ public struct LinkHandover: Sendable, Codable {
     }
 
     /// By which they are put in an order.
-    var rank: [Int] { [kind.rawValue, index ?? 0] }
+    var rank: (Int, Int, String, String) { (kind.rawValue, index ?? 0, name ?? "", code.rawValue) }
   }
 
   /// As it was given last.
@@ -175,11 +175,7 @@ extension LinkCore {
       unresolved: unresolved.sorted(), counters: counters, callTokens: callTokens, callTokensAt: callTokensAt,
       doctorSocket: doctorSocket,
       told: told.flatMap { subject, codes in codes.compactMap { LinkHandover.ToldVerdict(subject, $0.key, $0.value) } }
-        .sorted {
-          ($0.rank.description, $0.name ?? "", $0.code.rawValue) < (
-            $1.rank.description, $1.name ?? "", $1.code.rawValue
-          )
-        })
+        .sorted { $0.rank < $1.rank })
   }
 
   /// Whether no line is lost, and none is being recovered from a loss.
