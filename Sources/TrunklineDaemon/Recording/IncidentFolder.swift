@@ -2,8 +2,8 @@ import ControlAPI
 import Foundation
 import NetworkTypes
 
-/// The folder with the recordings of this run and the last ones, and a small file for each incident that names its part of one of them: the
-/// recording from its beginning to the end of the incident. Nothing is copied, so an incident costs nothing.
+/// The folder with the recordings of this run and the last ones, and a small file for each incident that names its part of
+/// one of them: the recording from its beginning to the end of the incident. Nothing is copied, so an incident costs nothing.
 struct IncidentFolder: Sendable {
   let path: String
 
