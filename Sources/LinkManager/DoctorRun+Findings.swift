@@ -376,7 +376,7 @@ extension DoctorRun {
           "The call to the own number was refused with \(status)."
         } else { "The call to the own number ended before it was answered." }
       finding.nextStep =
-        "Ask the provider whether the account may call its own number; then see the trace of the trunk."
+        "Ask the provider whether the account may call its own number."
     } else if !call.isAnswered && call.incoming == nil {
       finding.evidence =
         "The call to the own number left, and no call came in within \(DoctorCall.setUp.milliseconds / 1000) s."
@@ -387,7 +387,7 @@ extension DoctorRun {
       finding.nextStep = "Check numbers of the trunk, and forwardings and voicemail at the provider."
     } else if !call.isAnswered {
       finding.evidence = "The call came in again and was answered here, and the answer did not reach the call out."
-      finding.nextStep = "See the trace of the trunk: the provider did not take our answer."
+      finding.nextStep = "Ask the provider why it did not take our answer to the call that came in."
     } else {
       let there = call.heardThere ?? 0
       let here = call.heardHere ?? 0

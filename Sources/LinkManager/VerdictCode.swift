@@ -110,7 +110,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .refused:
       Self.row(
         .trunk, "The provider refuses the registration.",
-        "Ask the provider why it refuses; the trace of the trunk shows what was sent.")
+        "Ask the provider why it refuses; its status is in the sentence.")
     case .redirected:
       Self.row(
         .trunk, "The provider sends registrations elsewhere, which is not followed.",
@@ -153,7 +153,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .numberUnknown:
       Self.row(
         .call, "The number that was called does not exist.",
-        "Check the number; where it is right, see with trunkline route how it was sent, and compare numbering.")
+        "Check the number, and what numbering and the rule of outbound make of it.")
     case .numberIncomplete:
       Self.row(.call, "The number that was called is not complete.", "Dial the whole number.")
     case .callForbidden:
@@ -179,17 +179,17 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
         "Nothing: call again. If it lasts, ask the provider.")
     case .callRefused:
       Self.row(
-        .call, "The call was refused.", "See the trace of the call; the status tells whoever refused it why.")
+        .call, "The call was refused.", "Ask whoever refused it why; the evidence has the status.")
     case .callUnanswered:
       Self.row(
         .call, "The provider did not answer the call at all.",
-        "See the trace of the call; ask the provider what became of it.")
+        "Ask the provider what became of it; the call's incident shows by trunkline replay what was sent.")
     case .fragmentsLost:
       Self.row(
         .call,
         "The provider answers small messages and not this call, whose INVITE is too large for one packet: its "
           + "fragments are lost on the way.",
-        "Let the phone offer fewer codecs; let router and firewall pass fragments; or use TCP to the provider.")
+        "Let the phone offer fewer codecs; let router and firewall pass fragments.")
     case .calleeCongested:
       Self.row(
         .call, "Whoever was called, or the provider, has no room for the call at the moment.",
@@ -204,7 +204,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .callUnacknowledged:
       Self.row(
         .call, "The call was answered, and the caller's side did not take note of it.",
-        "See the trace of the call: our answer, or its acknowledgement, is lost on the way.")
+        "Look at the call's incident with trunkline replay: our answer, or its acknowledgement, is lost on the way.")
     // MARK: Sound
     case .oneWayAudioIn:
       Self.row(
@@ -358,7 +358,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .noRoute:
       Self.row(
         .office, "No rule of outbound takes the number that was dialled.",
-        "See with trunkline route what the number becomes, and add a rule to outbound.")
+        "Add a rule to outbound that takes the number, as numbering makes it.")
     case .noTrunk:
       Self.row(
         .office, "None of the trunks that may carry the call is registered.",
@@ -383,7 +383,8 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     }
   }
 
-  private static let moveStep = "See the trace of the call; if it happens at each change, ask the provider."
+  private static let moveStep =
+    "Look at the call's incident with trunkline replay; if it happens at each change, ask the provider."
 
   /// The table as Markdown, for `docs/verdicts.md`.
   package static func documentation(_ group: Group) -> [String] {
