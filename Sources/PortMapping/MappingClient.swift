@@ -401,7 +401,9 @@ public struct MappingClient: Sendable, Codable {
     }
     guard kept != lastKept else { return }
     lastKept = kept
-    actions.append(.keep(kept))
+    // Before anything is asked: a process that is killed in between has to know what may be there.
+    actions.removeAll { if case .keep = $0 { true } else { false } }
+    actions.insert(.keep(kept), at: 0)
   }
 
   private mutating func stopIfDone(into actions: inout [RouterAction], news: inout [MappingNews]) {

@@ -18,8 +18,9 @@ public final class RouterDesk: @unchecked Sendable {
   private let onEvent: @Sendable (RouterEvent) -> Void
   private let onProblem: @Sendable (String) -> Void
   private let state = Mutex(State())
-  /// Files are written one after the other, in the order in which that was asked.
-  private let files = DispatchQueue(label: "trunkline.leases")
+  /// Everything in the order in which it was asked: what is about to be held is written down before the router is asked for it,
+  /// and whoever asks waits for no disk.
+  private let desk = DispatchQueue(label: "trunkline.desk")
 
   /// - Parameters:
   ///   - bound: the address that the uplink is bound to.
@@ -46,9 +47,9 @@ public final class RouterDesk: @unchecked Sendable {
         if !kept.isEmpty { onEvent(.kept(kept)) }
         find()
       }
-    case .send(let bytes, let destination): sockets.send(bytes, to: destination)
-    case .ask(let id, let request): ask(id, request)
-    case .keep(let leases): files.async { [file, onProblem] in LeaseFile.write(leases, file, onProblem) }
+    case .send(let bytes, let destination): desk.async { [sockets] in sockets.send(bytes, to: destination) }
+    case .ask(let id, let request): desk.async { [self] in ask(id, request) }
+    case .keep(let leases): desk.async { [file, onProblem] in LeaseFile.write(leases, file, onProblem) }
     }
   }
 
@@ -62,8 +63,8 @@ public final class RouterDesk: @unchecked Sendable {
       defer { state.gateway = nil }
       return state.gateway
     }
+    desk.sync {}
     sockets.stop()
-    files.sync {}
     // Its connections end with the process, if not before.
     if let gateway { Task.detached { await gateway.close() } }
   }

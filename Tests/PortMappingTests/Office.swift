@@ -13,6 +13,8 @@ struct Office {
   var now = MonotonicInstant(nanoseconds: 5_000_000_000)
   var news: [MappingNews] = []
   var kept: [KeptLease] = []
+  /// Whether the router held, at some moment, what was written down nowhere: a kill at that moment leaves it there.
+  var heldUnwritten = false
   /// Datagrams and questions that left the client.
   var sent: [(at: MonotonicInstant, action: RouterAction)] = []
   /// The next so many answers of the router are lost.
@@ -57,12 +59,20 @@ struct Office {
         sent.append((now, action))
         precondition(destination == Endpoint(Self.gateway, port: 5351))
         let answer = router.answer(bytes.span, from: Endpoint(Self.local, port: 40_000), now: now)
+        noteUnwritten()
         if let answer, !isLost() { tell(.received(answer, from: destination)) }
       case .ask(let id, let request):
         sent.append((now, action))
-        tell(.answered(id, isLost() ? .failed : router.answer(request, from: Self.local, now: now)))
+        let answer = router.answer(request, from: Self.local, now: now)
+        noteUnwritten()
+        tell(.answered(id, isLost() ? .failed : answer))
       }
     }
+  }
+
+  private mutating func noteUnwritten() {
+    let written = Set(kept.map(\.internalPort))
+    heldUnwritten = heldUnwritten || router.entries.contains { !written.contains($0.internalPort) }
   }
 
   private mutating func isLost() -> Bool {
