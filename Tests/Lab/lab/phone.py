@@ -61,6 +61,8 @@ class Phone:
         # What it calls itself in Via, Contact and SDP; its ports are its own, so this suits a NAT that keeps them.
         self.shown = advertise or address
         self.follow, self.name, self.answers = follow, name or user, answers
+        self.codec = (8, "PCMA")    # the one that it has, by payload type and name
+        self.refuses = {}           # the number that was called: the status that it gets instead of an answer
         self.calls, self.incoming, self.transactions = {}, [], {}
         self.requests = []          # methods of requests that came, for the cases that count
         self.registered = None      # the status of the last REGISTER
@@ -196,7 +198,7 @@ class Phone:
         uri = f"sip:{number}@{self.domain}"
         call.local_uri, call.remote_uri = f"<sip:{self.user}@{self.domain}>;tag={call.local_tag}", f"<{uri}>"
         self.calls[call.id] = call
-        body = sip.sdp(self.shown, call.stream.port, 1000)
+        body = sip.sdp(self.shown, call.stream.port, 1000, self.codec)
 
         def send(sequence, extra):
             call.sequence = sequence
@@ -323,6 +325,10 @@ class Phone:
             if call.answer:
                 self._send(call.answer, origin)
             return
+        status = self._refusal(request)
+        if status:
+            self._send(sip.Message.answering(request, status, tag=sip.token(6)), origin)
+            return
         call = Call(self, False)
         call.id, call.invite, call.state = request.get("Call-ID"), request, "ringing"
         call.local_uri = f"{request.get('To')};tag={call.local_tag}"
@@ -337,6 +343,12 @@ class Phone:
         if self.answers:
             self._after(0.2, lambda: self._pick_up(call, origin))
 
+    def _refusal(self, request):
+        """The status that a call gets instead of an answer; None where it may ring."""
+        number = sip.uri_of(request.get("To")).split("@")[0].removeprefix("sip:")
+        offered = sip.sdp_formats(request.body)
+        return self.refuses.get(number) or (488 if offered and str(self.codec[0]) not in offered else None)
+
     def _invited_again(self, request, origin, call):
         if call.offer and request.sequence == call.offer.sequence:
             self._send(call.reply, origin)
@@ -345,7 +357,7 @@ class Phone:
             call.target = sip.uri_of(request.get("Contact")) or call.target
             call.stream.aim(sip.sdp_target(request.body) or call.stream.target)
             # What was offered before is offered again, as the same session.
-            body = sip.sdp(self.shown, call.stream.port, 1000 if call.outgoing else 2000)
+            body = sip.sdp(self.shown, call.stream.port, 1000 if call.outgoing else 2000, self.codec)
             call.offer, call.reply = request, self._ok(request, call, body)
             self._send(call.reply, origin)
         else:
@@ -358,7 +370,7 @@ class Phone:
     def _pick_up(self, call, origin):
         if call.state != "ringing":
             return
-        call.answer = self._ok(call.invite, call, sip.sdp(self.shown, call.stream.port, 2000))
+        call.answer = self._ok(call.invite, call, sip.sdp(self.shown, call.stream.port, 2000, self.codec))
         self._talk(call, call.invite.body)
         end = time.monotonic() + GIVE_UP
 

@@ -121,12 +121,19 @@ def authorization(challenge, method, uri, username, password):
     return f'Digest {parts}, response="{answer}"'
 
 
-def sdp(address, port, session):
+def sdp(address, port, session, codec=(8, "PCMA")):
+    """`codec` is its payload type and its name."""
     place = f"IN IP{6 if ':' in address else 4} {address}"
     lines = ["v=0", f"o=- {session} 1 {place}", "s=-", f"c={place}", "t=0 0",
-             f"m=audio {port} RTP/AVP 8 101", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000",
-             "a=ptime:20", "a=sendrecv"]
+             f"m=audio {port} RTP/AVP {codec[0]} 101", f"a=rtpmap:{codec[0]} {codec[1]}/8000",
+             "a=rtpmap:101 telephone-event/8000", "a=ptime:20", "a=sendrecv"]
     return "\r\n".join(lines).encode() + b"\r\n"
+
+
+def sdp_formats(body):
+    """The payload types of the first audio stream."""
+    found = re.search(rb"^m=audio \d+ \S+ ([\d ]+)", body, re.M)
+    return found.group(1).decode().split() if found else []
 
 
 def sdp_target(body):
