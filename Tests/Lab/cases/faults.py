@@ -1,242 +1,437 @@
-"""What breaks around the real process, and the verdict that names it: one daemon for each fault, broken from outside, and
-`/api/v1/verdicts` has to have that code and no other. Where it can be mended by what the next step says, it is, and nothing more
-is said.
+"""What breaks around the real process, the verdict that names it, and the way out of it that the verdict itself says.
+
+Each row of the lab is a list of faults. A `Fault` has what breaks, the one code that has to name it, the `Step` that mends it and
+the proof that it is mended. One loop, `Office.show`, runs them all: that verdict comes and no other; the words of the Step are in
+its `nextStep`, so that the text and what is done here cannot drift apart; what they say is done, and nothing else; what did not
+work works; and no further verdict has come.
 """
 
+import contextlib
+import dataclasses
 import os
-import socket
+import re
 import subprocess
+import sys
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 from lab import host, network, provider
 from lab.lab import Lab
-from lab.trunkline import MEDIA, Daemon, configuration
+from lab.links import NameServer
+from lab.trunkline import LAN, MEDIA, PHONES, Daemon, configuration
 
 PBX = "192.168.77.150"
+ONE_SECOND, JUDGED = 50, 350        # packets of audio; whether a call is silent is judged 6 s after its answer
+PATIENCE = 90                       # seconds; only what does not come at all takes so long
+
+
+class Step(NamedTuple):
+    """Words of a verdict's next step, and what is done by them."""
+    words: str
+    does: Callable
+
+
+@dataclasses.dataclass
+class Fault:
+    code: str
+    step: Step
+    # What breaks, and what somebody does so that it shows.
+    breaks: Callable = lambda office: None
+    proof: Callable = lambda office: office.call_out()
+    # What the daemon runs with, where it is not the usual.
+    text: str = dataclasses.field(default_factory=configuration)
+    # It is there when the daemon starts; others break one that is well.
+    begins: bool = False
+    # Once mended it breaks again, and is told again: so the daemon knew that it was over.
+    again: bool = False
+    # For so long nothing else may be told.
+    silence: float = 0
+    # Where several have the same code.
+    name: str = ""
 
 
 def run(lab_arguments, long, row):
-    with Lab(**lab_arguments) as lab:
-        named = ROWS[row](lab)
-    return f"{len(named)} faults named: {', '.join(named)}"
+    with Lab(**lab_arguments) as lab, contextlib.ExitStack() as ends:
+        office = Office(lab, ends)
+        faults = ROWS[row](office)
+        for fault in faults:
+            office.show(fault)
+        office.stop()
+    return f"{len(faults)} faults named and mended: {', '.join(fault.name or fault.code for fault in faults)}"
 
 
-class Row:
-    """A daemon whose verdicts are watched; it ends with the block."""
+class Office:
+    """A daemon, its provider, a far end and telephones; what breaks and what mends it is done to these."""
 
-    count = 0
+    def __init__(self, lab, ends):
+        self.lab, self.ends = lab, ends
+        self.home = lab.provider()
+        self.far = self.home.far_end()
+        self.daemon = self.text = self.call = None
+        self.count, self.phones, self.number = 0, {}, provider.FAR_NUMBER
 
-    def __init__(self, lab, text, registered=True):
-        Row.count += 1
-        self.text = text.replace("path: trunkline.sqlite", f"path: faults{Row.count}.sqlite")
-        lab.network.forget_mappings()
-        self.daemon = Daemon(lab, self.text)
-        if registered:
-            self.daemon.wait_registered()
+    # The loop.
 
-    def __enter__(self):
-        return self
+    def show(self, fault):
+        if fault.begins or self.text != fault.text:
+            self.stop()
+        if not fault.begins and not self.daemon:
+            self.start(fault.text)
+            self.well()
+        for _ in range(2 if fault.again else 1):
+            self.break_and_mend(fault)
 
-    def __exit__(self, kind, *_):
-        if kind is None:
-            self.daemon.stop()
-        elif self.daemon.process.running:
-            self.daemon.process.signal(9)
+    def break_and_mend(self, fault):
+        before = self.verdicts() if self.daemon else []
+        fault.breaks(self)
+        if not self.daemon:
+            self.start(fault.text)
+        verdict = self.named(fault, before)
+        host.require(fault.step.words in verdict["nextStep"],
+                     f"the next step of {fault.code} does not say “{fault.step.words}”: {verdict['nextStep']}")
+        fault.step.does(self)
+        try:
+            fault.proof(self)
+        except host.Failed as failure:
+            raise host.Failed(f"{fault.name or fault.code}, mended by “{fault.step.words}”: {failure}") from None
+        self.told_alone(fault, before)
 
-    def codes(self):
-        return [v["code"] for v in self.daemon.api("/verdicts")]
+    def verdicts(self):
+        """The newest first."""
+        return self.daemon.api("/verdicts")
 
-    def expect(self, code, seconds=15, within=0):
-        """Exactly this verdict comes; further ones may not come within as many seconds."""
-        host.wait_for(f"the verdict {code} (there are {self.codes()})", lambda: code in self.codes(), seconds, every=0.2)
-        time.sleep(within)
-        host.require(self.codes() == [code], f"the verdicts are {self.codes()}, expected {code} alone")
-        verdict = self.daemon.api("/verdicts")[0]
+    def told_alone(self, fault, before):
+        """The verdict, which is the only one that has come."""
+        verdicts = self.verdicts()
+        added = verdicts[:len(verdicts) - len(before)]
+        host.require([v["code"] for v in added] == [fault.code],
+                     f"the verdicts are {[v['code'] for v in added]}, expected {fault.code} alone")
+        return added[0]
+
+    def named(self, fault, before):
+        host.wait_for(f"the verdict {fault.code}", lambda: len(self.verdicts()) > len(before), PATIENCE, every=0.2)
+        time.sleep(fault.silence)
+        verdict = self.told_alone(fault, before)
         for key in ("at", "subject", "sentence", "evidence", "nextStep"):
-            host.require(verdict[key], f"{code} has no {key}")
+            host.require(verdict[key], f"{fault.code} has no {key}")
         sentence = verdict["sentence"]
         host.require(sentence in self.daemon.process.output(), f"“{sentence}” is not in the log")
         shown = " ".join(self.daemon.verb("status")[1].split())
         host.require(sentence in shown, f"`trunkline status` does not say “{sentence}”: {shown}")
-        return code
+        if "callID" in verdict:
+            host.wait_for(f"the verdict {fault.code} is of the call that is, or was last",
+                          lambda: self.last_call() == verdict["callID"], 5)
+        return verdict
+
+    def last_call(self):
+        return next((call["id"] for call in self.daemon.api("/calls") + self.daemon.api("/history")), None)
+
+    # The daemon.
+
+    def start(self, text):
+        self.count += 1
+        self.text, self.phones, self.number = text, {}, provider.FAR_NUMBER
+        self.lab.network.forget_mappings()
+        self.daemon = Daemon(self.lab, self.stored(text))
+
+    def stop(self):
+        if self.daemon:
+            self.daemon.stop(PATIENCE)
+            self.daemon = self.text = None
+
+    def stored(self, text):
+        """Each daemon has a store of its own, else it would know the verdicts of the one before."""
+        return text.replace("path: trunkline.sqlite", f"path: faults{self.count}.sqlite")
 
     def reload(self, text):
         with open(self.daemon.configuration, "w") as file:
-            file.write(text)
+            file.write(self.stored(text))
         code, said = self.daemon.verb("reload")
         host.require(code == 0, f"reload ended with {code}: {said}")
+        self.text = text
+
+    # What works.
+
+    def well(self):
+        """The trunk is registered, and neither it nor an uplink has anything to complain of."""
+        self.daemon.wait_registered(PATIENCE)
+
+        def nothing_wrong():
+            return not any("lastError" in each for each in self.daemon.api("/trunks") + self.daemon.api("/uplinks"))
+        host.wait_for("trunk and uplink have no error", nothing_wrong, PATIENCE, every=0.2)
+
+    def phone(self, extension="10"):
+        """The same as long as the daemon runs."""
+        if extension not in self.phones:
+            self.phones[extension] = self.daemon.phone(extension)
+        return self.phones[extension]
+
+    def dial(self, extension="10"):
+        self.call = self.phone(extension).dial(self.number)
+        return self.call
+
+    def call_out(self, extension="10", packets=ONE_SECOND):
+        """A call to the outside is answered, and both hear each other."""
+        self.well()
+        count = len(self.far.incoming)
+        self.dial(extension).wait_answered(30)
+        self.talk(self.far.wait_incoming(count + 1), packets)
+
+    def talk(self, other, packets=ONE_SECOND):
+        """The call's two sides hear so much of each other from now on, and it ends."""
+        streams = [self.call.stream, other.stream]
+        ends = [stream.received + packets for stream in streams]
+        host.wait_for("audio both ways", lambda: all(s.received >= e for s, e in zip(streams, ends)), 30)
+        self.call.hang_up(30)
+        other.wait_ended(30)
+
+    # What breaks, and what mends it.
+
+    def drop(self, place, rule, hook):
+        chain = f"inet fault {hook}"
+        self.lab.network.run(place, "nft", f"add table inet fault; add chain {chain} {{ type filter hook {hook} priority -5; }}; "
+                                           f"add rule {chain} {rule} drop")
+
+    def let_pass(self, place):
+        self.lab.network.run(place, "nft", "delete table inet fault")
+
+    def refused(self, status):
+        self.far.refuses[self.number] = status
+        self.dial().wait_ended(30)
 
 
-def registrations(lab):
-    lab.provider()
-    named = []
-    with Row(lab, configuration(password="not-the-secret"), registered=False) as row:
-        named.append(row.expect("wrongPassword", within=1))
-        row.reload(row.text.replace("not-the-secret", provider.PASSWORD))
-        row.daemon.wait_registered()
-        host.require(len(row.codes()) == 1, f"after the repair there are {row.codes()}")
-    with Row(lab, configuration().replace("username: trunk", "username: nobody"), registered=False) as row:
-        row.expect("wrongPassword", within=1)
-        named.append("wrong user")
-    with Row(lab, configuration().replace("    domain: ", "    realm: elsewhere.example\n    domain: "), registered=False) as row:
-        named.append(row.expect("wrongRealm", within=1))
-    server = f'"{network.PROVIDER}:5060"'
-    with Row(lab, configuration().replace(server, "sip.nowhere.example"), registered=False) as row:
-        named.append(row.expect("nameUnknown", 60))
-    both = configuration(stun="stun.nowhere.example:3478").replace(server, "sip.nowhere.example")
-    with Row(lab, both, registered=False) as row:
-        named.append(row.expect("nameServerSilent", 60))
-    return named
+# Rows.
+
+def registrations(office):
+    names = {"sip.lab": network.PROVIDER, "stun.lab": network.PROVIDER}
+    office.lab.captures.append(NameServer(office.lab.network, network.FAR_2, names))     # what the lab closes at its end
+    folder = f"/etc/netns/{office.lab.network.namespace('office')}"     # `ip netns exec` shows it as /etc/resolv.conf
+    os.makedirs(folder, exist_ok=True)
+
+    def ask(server):
+        with open(os.path.join(folder, "resolv.conf"), "w") as file:
+            file.write(f"nameserver {server}\noptions timeout:1 attempts:1\n")
+    ask(network.FAR_2)
+    by_names = with_key(configuration(stun=f"stun.lab:{provider.STUN_PORT}"), "registrar", "sip.lab")
+    return [
+        wrong_key("wrongPassword", "password", "not-the-secret", provider.PASSWORD),
+        wrong_key("wrongPassword", "username", "nobody", provider.USER, name="wrong user"),
+        wrong_key("wrongRealm", "realm", "elsewhere.example", provider.DOMAIN),
+        wrong_key("nameUnknown", "registrar", "sip.misspelt.lab", "sip.lab", by_names),
+        mistaken("stunServersUnresolved", "stunServers", by_names.replace("stun.lab:", "stun.misspelt.lab:"), by_names),
+        # Nobody has that port there.
+        Fault("nameServerSilent", Step("name servers of this machine (/etc/resolv.conf)", lambda _: ask(network.FAR_2)),
+              lambda _: ask(network.FAR), text=by_names, begins=True)]
 
 
-def silence(lab):
-    home = lab.provider()
-    wire = lab.capture("provider")
-    named = []
-    with Row(lab, configuration()) as row:
-        # Only who has answered OPTIONS is judged by it; the next REGISTER is minutes away.
-        host.wait_for("OPTIONS is answered", lambda: wire.seen(lambda p: p.method == "OPTIONS" and p.source[0] == network.PUBLIC), 45)
-        time.sleep(1)
-        home.stop_kamailio()
-        named.append(row.expect("providerSilent", 90))
-        home.start_kamailio()
-        row.daemon.wait_registered(90)
-        host.require(len(row.codes()) == 1, f"after the repair there are {row.codes()}")
-    home.stop_kamailio()
-    with Row(lab, configuration(), registered=False) as row:
-        named.append(row.expect("noAnswer", 60))
-    return named
+def with_key(text, key, value):
+    """The trunk has the key with that value."""
+    changed, count = re.subn(rf"^    {key}: .*$", f"    {key}: {value}", text, flags=re.M)
+    return changed if count else text.replace("    domain: ", f"    {key}: {value}\n    domain: ", 1)
 
 
-def lines(lab):
-    lab.provider()
-    named = []
-    lab.network.set_nat("blocked")
-    with Row(lab, configuration(), registered=False) as row:
-        named.append(row.expect("udpBlocked", 40, within=5))
-    lab.network.set_nat("portrestricted")
-    with Row(lab, configuration()) as row:
-        drop(lab, "router", f"udp dport {provider.STUN_PORT}", "forward")
-        named.append(row.expect("stunServersSilent", 60, within=3))
-        pass_again(lab, "router")
-    with Row(lab, configuration()) as row:
-        lab.network.cut()
-        named.append(row.expect("lineDown", 100))
-        lab.network.restore()
-        row.daemon.wait_registered(40)
-        host.require(len(row.codes()) == 1, f"after the repair there are {row.codes()}")
-    return named
+def wrong_key(code, key, wrong, right, text=None, **options):
+    """A key of the trunk has a wrong value."""
+    return mistaken(code, key, *(with_key(text or configuration(), key, value) for value in (wrong, right)), **options)
 
 
-def calls(lab):
-    home = lab.provider()
-    far = home.far_end()
-    named = []
-    codes = {403: "callForbidden", 404: "numberUnknown", 480: "calleeUnavailable", 484: "numberIncomplete", 486: "calleeBusy",
-             487: "callTerminated", 488: "noCommonCodec", 503: "calleeCongested", 603: "calleeDeclined"}
-    for status, code in codes.items():
-        with Row(lab, configuration()) as row:
-            office = row.daemon.phone("10")
-            call = office.dial(f"+4999{status}")
-            call.wait_ended(10)
-            named.append(row.expect(code))
-            verdict, record = row.daemon.api("/verdicts")[0], row.daemon.api("/history")[0]
-            host.require(verdict["callID"] == record["id"], "the verdict and the record of the call have different ids")
-    # One that nobody answers: a PBX that is not there.
-    text = configuration().replace("trunks:\n", f"pbxs:\n  - {{name: asterisk, address: {PBX}:5060}}\ntrunks:\n", 1)
-    with Row(lab, text.replace("to: [phone:10]", "to: [pbx:asterisk]")) as row:
-        far.dial(provider.NUMBER)
-        named.append(row.expect("pbxGone", 45))
-    return named
+def mistaken(code, key, wrong, right, again=True, **options):
+    """The daemon starts with a wrong text, or reads it; the next step names the key, which is set right and read again."""
+    return Fault(code, Step(key, lambda office: office.reload(right)), lambda office: office.daemon and office.reload(wrong),
+                 text=wrong, begins=True, again=again, **options)
 
 
-def sounds(lab):
-    home = lab.provider()
-    far = home.far_end()
-    named = []
+def silence(office):
+    server, nobody = (f'"{network.PROVIDER}:{port}"' for port in (5060, 5061))
+    return [
+        Fault("providerSilent", Step("Nothing: it is asked again and again", start_provider), fall_silent),
+        wrong_key("noAnswer", "registrar", nobody, server, name="wrong port", again=False)]
+
+
+def fall_silent(office):
+    wire = office.lab.records["office", "eth0"]
+    # Only who has answered OPTIONS is judged by it; the next REGISTER is minutes away.
+    host.wait_for("OPTIONS is answered", lambda: wire.seen(
+        lambda p: p.data.startswith(b"SIP/2.0 ") and b" OPTIONS\r\n" in p.data and p.target[0] == network.OFFICE), PATIENCE)
+    office.home.stop_kamailio()
+
+
+def start_provider(office):
+    office.home.start_kamailio()
+    office.far.register(expires=600)
+
+
+def lines(office):
+    def behind(rule, words, code, **options):
+        return Fault(code, Step(words, lambda _: office.let_pass("router")), lambda _: office.drop("router", rule, "forward"),
+                     **options)
+    return [
+        behind("meta l4proto udp", "whether a firewall drops UDP to the internet, and allow it", "udpBlocked",
+               begins=True, silence=5),
+        behind(f"ip daddr {network.PROVIDER} udp dport 5060", "whether a firewall drops UDP to the provider", "noAnswer",
+               begins=True),
+        behind(f"udp dport {provider.STUN_PORT}", "whether a firewall drops UDP to the STUN servers' ports", "stunServersSilent",
+               silence=3)]
+
+
+def cut(office):
+    return [Fault("lineDown", Step("Check the line", lambda _: office.lab.network.restore()), lambda _: office.lab.network.cut())]
+
+
+def calls(office):
+    def refused(status, code, words):
+        """By whoever was called, or by the provider, until it is not so any more."""
+        return Fault(code, Step(words, lambda _: office.far.refuses.clear()), lambda _: office.refused(status))
+
+    def misdialled(number, code, words, status=None):
+        def breaks(_):
+            office.number = number
+            if status:
+                office.refused(status)
+            else:
+                office.dial().wait_ended(30)
+        return Fault(code, Step(words, lambda _: setattr(office, "number", provider.FAR_NUMBER)), breaks)
+
+    def other_codec(_):
+        office.phone().codec = (18, "G729")
+        office.dial().wait_ended(30)
+
+    def start_pbx(_):
+        office.phones["pbx"] = office.lab.phone("asterisk", "", LAN, address=PBX, port=5060)
+
+    def call_pbx(_):
+        office.call = office.far.dial(provider.NUMBER)
+
+    def pbx_answers(_):
+        office.call.wait_ended(PATIENCE)
+        office.call = office.far.dial(provider.NUMBER).wait_answered(30)
+        office.talk(office.phones["pbx"].wait_incoming())
+
+    # The PBX's machine is there.
+    office.lab.network.run("phones", "ip", "addr", "add", PBX + "/24", "dev", "eth0")
+    to_pbx = configuration().replace("trunks:\n", f"pbxs:\n  - {{name: asterisk, address: {PBX}:5060}}\ntrunks:\n", 1)
+    return [
+        refused(403, "callForbidden", "Ask the provider whether the account may call this number"),
+        misdialled("+4955199", "numberUnknown", "Check the number"),
+        refused(480, "calleeUnavailable", "call again later"),
+        misdialled(provider.FAR_NUMBER[:-1], "numberIncomplete", "Dial the whole number", 484),
+        refused(486, "calleeBusy", "call again later"),
+        refused(487, "callTerminated", "call again"),
+        Fault("noCommonCodec", Step("Switch on G.711 (PCMA, PCMU) in the phone",
+                                    lambda _: setattr(office.phone(), "codec", (8, "PCMA"))), other_codec),
+        refused(503, "calleeCongested", "call again later"),
+        refused(603, "calleeDeclined", "Nothing"),
+        Fault("pbxGone", Step("See whether it runs", start_pbx), call_pbx, pbx_answers,
+              text=to_pbx.replace("to: [phone:10]", "to: [pbx:asterisk]"))]
+
+
+def sounds(office):
+    def behind(rule, words, code):
+        def breaks(_):
+            office.drop("office", rule, "input")
+            office.dial().wait_answered(30)
+        return Fault(code, Step(words, lambda _: office.let_pass("office")), breaks, sound_comes)
+
+    def sound_comes(_):
+        office.talk(office.far.incoming[-1])        # in the call that is there
+        office.call_out(packets=JUDGED)
+
     ports = f"udp dport {MEDIA.start}-{MEDIA.stop - 1}"
-    for rule, code in ((f"ip saddr {network.FAR} {ports}", "oneWayAudioIn"), (f"ip saddr {network.PHONES} {ports}", "oneWayAudioOut"),
-                       (ports, "noAudio")):
-        with Row(lab, configuration()) as row:
-            drop(lab, "office", rule, "input")
-            office = row.daemon.phone("10")
-            call = office.dial(provider.FAR_NUMBER).wait_answered()
-            named.append(row.expect(code, 12))
-            call.hang_up()
-            pass_again(lab, "office")
-            call = office.dial(provider.FAR_NUMBER).wait_answered()
-            time.sleep(8)
-            call.hang_up()
-            host.require(len(row.codes()) == 1, f"after the repair there are {row.codes()}")
-    return named
+    return [
+        behind(f"ip saddr {network.FAR} {ports}", "every firewall let UDP to the ports of media in", "oneWayAudioIn"),
+        behind(f"ip saddr {network.PHONES} {ports}",
+               "a firewall between the phone and this machine lets UDP to the ports of media in", "oneWayAudioOut"),
+        behind(ports, "the firewall of this machine lets UDP to the ports of media in", "noAudio")]
 
 
-def machine(lab):
-    home = lab.provider(date="Thu, 01 Jan 2026 00:00:00 GMT")
-    named = []
-    with Row(lab, configuration()) as row:
-        named.append(row.expect("clockOff"))
-    home.stop_kamailio()
-    home.date = None
-    home.start_kamailio()
+def machine(office):
+    def provider_date(date):
+        office.home.stop_kamailio()
+        office.home.date = date
+        start_provider(office)
+        office.daemon.get("/api/v1/trunks/provider/register", "POST")
 
-    few = configuration().replace(f"{MEDIA.start}-{MEDIA.stop - 1}", "55000-55019")
-    with Row(lab, few) as row:
-        office = row.daemon.phone("10")
+    # The clock of this machine is that of the whole one, so the other way out is taken.
+    clock = Fault("clockOff", Step("Where its clock is right, tell the provider", lambda _: provider_date(None)),
+                  lambda _: provider_date("Thu, 01 Jan 2026 00:00:00 GMT"), again=True)
 
-        def occupy(port):
-            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            made.bind(("0.0.0.0", port))
-            return made
-        # What the discovery had is free by now.
-        host.wait_for("no media port is open", lambda: not row.daemon.media_sockets(), 10)
-        taken = [lab.network.socket("office", lambda port=port: occupy(port)) for port in range(55000, 55020)]
-        office.dial(provider.FAR_NUMBER).wait_ended(10)
-        named.append(row.expect("portTaken"))
-        for each in taken:
-            each.close()
+    def connect(_):
+        office.phone("20").shown = network.PHONES
+        office.phone("20").register()
 
-    with Row(lab, configuration()) as row:
-        phone = lab.phone("20", "phone-twenty", (network.OFFICE, 5060), domain=network.OFFICE, advertise="10.9.9.20").register()
-        named.append(row.expect("phoneBehindNAT"))
-        lab.phone("20", "phone-twenty", (network.OFFICE, 5060), domain=network.OFFICE).register()
-        host.require(len(row.codes()) == 1, f"after the repair there are {row.codes()}")
-    with Row(lab, configuration()) as row:
-        lab.phone("20", "not-its-own", (network.OFFICE, 5060), domain=network.OFFICE).register(expect=403)
-        named.append(row.expect("phoneRefused"))
+    def behind_router(_):
+        office.phone("20").shown = "10.9.9.20"
+        office.phone("20").register()
 
-    small = lab.file("small")
+    def enter(password, status):
+        def do(_):
+            office.phone("20").password = password
+            office.phone("20").register(expect=status)
+        return do
+
+    def calls_out(_):
+        office.call_out("20")
+
+    return [
+        clock,
+        Fault("phoneBehindNAT", Step("Connect the phone to the office network itself", connect), behind_router, calls_out,
+              again=True),
+        Fault("phoneRefused", Step("Enter in the phone the password", enter(PHONES["20"], 200)), enter("not-its-own", 403),
+              calls_out, again=True),
+        taken_ports(office), full_disk(office)]
+
+
+def taken_ports(office):
+    first, last = 55000, 55019
+    program = f"""
+import socket, time
+taken = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range({first}, {last + 1})]
+for port, each in enumerate(taken, {first}): each.bind(("0.0.0.0", port))
+print("taken", flush=True)
+time.sleep(3600)
+"""
+    holder = None
+
+    def take(_):
+        nonlocal holder
+        # What the discovery had is free by then.
+        host.wait_for("no media port is open", lambda: not office.daemon.media_sockets(), PATIENCE)
+        holder = office.lab.network.start("office", sys.executable, "-c", program, log=office.lab.file("holder.log"))
+        host.wait_for("the ports are taken", lambda: "taken" in holder.output(), PATIENCE)
+        office.dial().wait_ended(30)
+
+    def end_who_has_them(_):
+        listed = office.lab.network.run("office", "ss", "-ulpn")
+        owners = set(re.findall(rf":{first}\s.*pid=(\d+)", listed))
+        host.require(owners == {str(holder.pid)}, f"ss -ulpn does not say who has port {first}: {listed}")
+        holder.stop()
+
+    text = configuration().replace(f"{MEDIA.start}-{MEDIA.stop - 1}", f"{first}-{last}")
+    return Fault("portTaken", Step("See with ss -ulpn who has it, and end that", end_who_has_them), take, text=text)
+
+
+def full_disk(office):
+    small = office.lab.file("small")
+    filler = os.path.join(small, "filler")
     os.makedirs(small, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", small], check=True)
-    try:
-        with Row(lab, configuration(store=os.path.join(small, "calls.sqlite"))) as row:
-            try:
-                with open(os.path.join(small, "filler"), "wb", buffering=0) as file:
-                    while True:
-                        file.write(b"x" * 4096)
-            except OSError:
-                pass
-            office = row.daemon.phone("10")
-            office.dial(provider.FAR_NUMBER).wait_ended(10)      # nobody is registered there: 404
-            host.wait_for("the disk is found full", lambda: "diskFull" in row.codes(), 15, every=0.2)
-            host.require(sorted(row.codes()) == ["diskFull", "numberUnknown"], f"the verdicts are {row.codes()}")
-            host.require(len(row.daemon.api("/history")) == 1, "the call is not in the history")
-            named.append("diskFull")
-            os.remove(os.path.join(small, "filler"))
-            office.dial(provider.FAR_NUMBER).wait_ended(10)
-            host.wait_for("the store works again", lambda: "the store works again" in row.daemon.process.output(), 10)
-    finally:
-        subprocess.run(["umount", "-l", small], check=False)
-    return named
+    office.ends.callback(subprocess.run, ["umount", "-l", small], check=False)
+
+    def fill(_):
+        with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+        office.call_out()
+
+    def works_again(_):
+        office.call_out()
+        host.wait_for("the store works again", lambda: "the store works again" in office.daemon.process.output(), PATIENCE)
+        host.require(len(office.daemon.api("/history")) == 2, "the two calls are not in the history")
+
+    return Fault("diskFull", Step("Make room on the disk that holds store.path", lambda _: os.remove(filler)), fill, works_again,
+                 text=configuration(store=os.path.join(small, "calls.sqlite")))
 
 
-def drop(lab, place, rule, hook):
-    lab.network.run(place, "nft", f"add table inet fault; add chain inet fault {hook} {{ type filter hook {hook} priority -5; }}; "
-                                  f"add rule inet fault {hook} {rule} drop")
-
-
-def pass_again(lab, place):
-    lab.network.run(place, "nft", "delete table inet fault")
-
-
-ROWS = {"registrations": registrations, "silence": silence, "lines": lines, "calls": calls, "sounds": sounds, "machine": machine}
+ROWS = {"silence": silence, "lines": lines, "cut": cut, "calls": calls, "sounds": sounds, "registrations": registrations,
+        "machine": machine}
