@@ -1,5 +1,6 @@
 extension InviteClientTransaction {
-  /// RFC 3261 Figure 5 with the accepted state of RFC 6026 §7.2, and the rules of RFC 3261 §9.1 for CANCEL.
+  /// RFC 3261 Figure 5 with the accepted state of RFC 6026 §7.2, the rules of RFC 3261 §9.1 for CANCEL, and a state for
+  /// what is given up: a server that wakes up too late shall not ring for nobody.
   package struct StateMachine: Sendable, Equatable {
     package enum State: Sendable, Equatable {
       /// The INVITE is out, and repeated after ever longer intervals. A CANCEL has to wait for a provisional response.
@@ -9,6 +10,8 @@ extension InviteClientTransaction {
       case accepted
       /// A 3xx–6xx came and has its ACK, which is repeated when it is.
       case completed
+      /// Nothing came in time, and that was told. Who answers all the same is cancelled, or gets an ACK and a BYE.
+      case givenUp
       case terminated
     }
 
@@ -38,10 +41,13 @@ extension InviteClientTransaction {
       case (.proceeding, 100..<200):
         next = state
         actions = [.deliverResponse]
-      case (.calling, 200..<300), (.proceeding, 200..<300):
+      case (.givenUp, 100..<200):
+        next = .proceeding(isCancelled: true)
+        actions = [.sendCancel, .stop(.m)] + timing.start(.cancellation)
+      case (.calling, 200..<300), (.proceeding, 200..<300), (.givenUp, 200..<300):
         next = .accepted
         actions = [.deliverResponse] + stopAll + timing.start(.m)
-      case (.calling, 300...), (.proceeding, 300...):
+      case (.calling, 300...), (.proceeding, 300...), (.givenUp, 300...):
         next = timing.lingers(.d) ? .completed : .terminated
         actions =
           [.sendACK, .deliverResponse] + (timing.lingers(.d) ? stopAll + timing.start(.d) : [.terminate])
@@ -51,7 +57,7 @@ extension InviteClientTransaction {
       case (.completed, 300...):
         next = state
         actions = [.sendACK]
-      case (.calling, _), (.proceeding, _), (.accepted, _), (.completed, _), (.terminated, _):
+      case (.calling, _), (.proceeding, _), (.accepted, _), (.completed, _), (.givenUp, _), (.terminated, _):
         next = state
         actions = []
       }
@@ -70,7 +76,7 @@ extension InviteClientTransaction {
       case .proceeding(isCancelled: false):
         next = .proceeding(isCancelled: true)
         actions = [.sendCancel, .stop(.c)] + timing.start(.cancellation)
-      case .proceeding(isCancelled: true), .accepted, .completed, .terminated:
+      case .proceeding(isCancelled: true), .accepted, .completed, .givenUp, .terminated:
         next = state
         actions = []
       }
@@ -89,7 +95,7 @@ extension InviteClientTransaction {
       case (.calling(let interval, _), false):
         next = .calling(interval: interval, isCancelWanted: true)
         actions = [.stop(.a)]
-      case (.proceeding(isCancelled: true), _), (.accepted, _), (.completed, _), (.terminated, _):
+      case (.proceeding(isCancelled: true), _), (.accepted, _), (.completed, _), (.givenUp, _), (.terminated, _):
         next = state
         actions = []
       }
@@ -104,16 +110,19 @@ extension InviteClientTransaction {
       case (.calling(let interval, let isCancelWanted), .a):
         next = .calling(interval: interval * 2, isCancelWanted: isCancelWanted)
         actions = [.sendRequest, .start(.a, interval * 2)]
-      case (.calling, .b), (.proceeding, .cancellation):
+      case (.calling, .b):
+        next = .givenUp
+        actions = [.reportTimeout, .stop(.a)] + timing.start(.m)
+      case (.proceeding, .cancellation):
         next = .terminated
         actions = [.reportTimeout, .terminate]
       case (.proceeding(isCancelled: false), .c):
         next = .proceeding(isCancelled: true)
         actions = [.sendCancel] + timing.start(.cancellation)
-      case (.accepted, .m), (.completed, .d):
+      case (.accepted, .m), (.givenUp, .m), (.completed, .d):
         next = .terminated
         actions = [.terminate]
-      case (.calling, _), (.proceeding, _), (.accepted, _), (.completed, _), (.terminated, _):
+      case (.calling, _), (.proceeding, _), (.accepted, _), (.completed, _), (.givenUp, _), (.terminated, _):
         next = state
         actions = []
       }

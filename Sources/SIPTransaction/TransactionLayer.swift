@@ -56,7 +56,7 @@ public struct TransactionLayer: Sendable {
     case .invite(let transaction):
       switch transaction.machine.state {
       case .calling, .proceeding: true
-      case .accepted, .completed, .terminated: false
+      case .accepted, .completed, .givenUp, .terminated: false
       }
     case .nonInvite(let transaction):
       switch transaction.machine.state {

@@ -27,8 +27,25 @@ private let t1x64 = Duration.seconds(32)
       let interval = t1 * (1 << power)
       #expect(machine.timerFired(.a) == [.sendRequest, .start(.a, interval)])
     }
-    #expect(machine.timerFired(.b) == [.reportTimeout, .terminate])
+    #expect(machine.timerFired(.b) == [.reportTimeout, .stop(.a), .start(.m, t1x64)])
+    #expect(machine.state == .givenUp)
+    #expect(machine.timerFired(.m) == [.terminate])
     #expect(machine.state == .terminated)
+  }
+
+  @Test func whoAnswersWhatWasGivenUpIsCancelled() {
+    var machine = machine()
+    _ = machine.timerFired(.b)
+    #expect(machine.responseReceived(status: 180) == [.sendCancel, .stop(.m), .start(.cancellation, t1x64)])
+    #expect(machine.responseReceived(status: 487).first == .sendACK)
+    #expect(machine.state == .completed)
+  }
+
+  @Test(arguments: [(200, TransactionAction.deliverResponse), (486, .sendACK)])
+  func whatWasGivenUpIsStillAcknowledged(_ status: Int, _ first: TransactionAction) {
+    var machine = machine()
+    _ = machine.timerFired(.b)
+    #expect(machine.responseReceived(status: status).first == first)
   }
 
   @Test func provisionalStopsRepetition() {
