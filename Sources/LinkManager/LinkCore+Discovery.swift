@@ -33,6 +33,11 @@ extension LinkCore {
     timers.set(.discovery(uplink: uplink), at: max(began + Self.leastPauseAfterBlock, now + .seconds(1)))
   }
 
+  /// A server tells another address than everybody else, and what it saw made the NAT look like another one.
+  mutating func rediscoverWithoutLiar(uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    discover(uplink, withLifetime: false, now: now, into: &actions)
+  }
+
   mutating func discoveryDue(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     let nat = uplinks[uplink].nat
     let measures =
@@ -47,9 +52,10 @@ extension LinkCore {
     guard configuration.discoversNAT, configuration.publicAddress == nil, !isStopping,
       !uplinks[uplink].nat.isDiscovering
     else { return }
+    let liars = uplinks[uplink].tribunal.open.compactMap(\.suspect)
     for socket in sockets where socket.side == .uplink(uplink) {
       guard let local = socket.local else { continue }
-      let servers = stunServers(of: uplink, isV4: local.address.isV4)
+      let servers = stunServers(of: uplink, isV4: local.address.isV4).filter { !liars.contains(.stunServer($0)) }
       guard !servers.isEmpty else { continue }
       uplinks[uplink].nat.isDiscovering = true
       uplinks[uplink].nat.isMeasuring = withLifetime

@@ -227,6 +227,7 @@ extension LinkCore {
       sockets[index].stun?.distrust(liar, now: now, random: &random, into: &steps)
       perform(steps, on: index, now: now, into: &actions)
     }
+    rediscoverWithoutLiar(uplink: uplink, now: now, into: &actions)
   }
 }
 

@@ -29,6 +29,8 @@ import Testing
     #expect(verdict.evidence.contains(liar == 0 ? "203.0.113.3:3478 sees 192.0.2.99" : "203.0.113.4:3478 sees"))
     #expect(scene.status.uplinks[0].publicAddress?.ip == "198.51.100.1")
     #expect(scene.contacts == ["sip:1000@198.51.100.1:65002"])
+    #expect(
+      scene.status.uplinks[0].mapping == "notChecked", "the NAT was examined again without it, and one is too few")
     // It repents; what it says from then on is compared again.
     lie(scene, liar, nil)
     scene.run(1300)
