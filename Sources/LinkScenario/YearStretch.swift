@@ -34,6 +34,8 @@ package final class YearStretch {
       case silence
       case leftover
       case call
+      /// A call was said to be without sound on a day on which nothing was wrong.
+      case falseAlarm
     }
 
     package let kind: Kind
@@ -154,13 +156,15 @@ package final class YearStretch {
 
   // MARK: The day
 
-  /// Calls in and out, answered, busy, given up. No sound is simulated: a stream that nothing disturbs has nothing to tell.
+  /// Calls in and out, answered, busy, given up. Nobody speaks: a stream that nothing disturbs has nothing to tell, and the
+  /// calls are over before their silence would be told.
   private func day() {
     let echo = CallScript(sound: .echo)
     let before = scene.records.count
+    let told = scene.verdicts.count
     for number in 0..<plan.callsPerDay {
       var script = echo
-      script.hangUpAfter = .seconds(draw(1...6))
+      script.hangUpAfter = .seconds(draw(1...5))
       switch (number + draw(0...1)) % 8 {
       case 0, 1, 2:
         _ = scene.withProvider { $0.placeCall(to: Scene.number, from: "+49301111", script: script, now: $1, into: &$2) }
@@ -177,6 +181,10 @@ package final class YearStretch {
     scene.run(45)
     let made = scene.records.count - before
     if made != plan.callsPerDay { fail(.call, "\(plan.callsPerDay) calls were made by day, \(made) have a record") }
+    let ofSound: [VerdictCode] = [.noAudio, .oneWayAudioIn, .oneWayAudioOut, .audioUnreachable]
+    for verdict in scene.verdicts[told...] where ofSound.contains(where: { $0.rawValue == verdict.code }) {
+      fail(.falseAlarm, "\(verdict.sentence) (\(verdict.evidence))")
+    }
     lookAround()
   }
 

@@ -8,6 +8,7 @@ public struct RelayPace: Sendable, Equatable {
   /// Packets of 20 ms, counts of a second.
   public static let live = RelayPace(playing: .milliseconds(20), counting: .seconds(1))
   /// A stream as a flow: a packet every 250 ms stands for all that would have passed, which is just often enough that
-  /// nobody takes it for silence, and ports are counted when they close. For simulations of days and years.
-  public static let flow = RelayPace(playing: .milliseconds(250), counting: .seconds(86_400))
+  /// nobody takes it for silence, and ports are counted often enough for who looks 6 s after the answer whether anything is
+  /// heard. For simulations of days and years.
+  public static let flow = RelayPace(playing: .milliseconds(250), counting: .seconds(5))
 }
