@@ -37,7 +37,8 @@ public enum FirewallFormat: String, CaseIterable, Sendable {
       "Checked: loaded by iptables-restore and ip6tables-restore, with calls through a firewall that drops everything else"
     case .windows: "Syntax checked by a PowerShell grammar (tree-sitter); never run: UNCHECKED on Windows"
     case .pf: "UNCHECKED: there is no reader of pf.conf here; `pfctl -nf FILE` reads it without loading it"
-    case .openwrt: "UNCHECKED: there is no OpenWrt firewall here; look at `uci changes firewall` before you commit"
+    case .openwrt:
+      "Syntax checked by a reader of UCI files (uciparse); never loaded: UNCHECKED on OpenWrt, see `uci changes firewall`"
     case .routeros: "UNCHECKED: there is no RouterOS here; `/import FILE dry-run` reads it without running it"
     case .fritzbox: "UNCHECKED: steps for a person, written without a FRITZ!Box at hand; menus differ between versions"
     case .text: "UNCHECKED: a list for people; no firewall reads it"

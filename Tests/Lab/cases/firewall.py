@@ -259,7 +259,7 @@ def formats(lab_arguments):
     with Lab(**lab_arguments) as lab:
         links = Links(lab, False)
         verb = Verb(lab, links.configuration().replace("stun.lab", "nowhere.lab"))
-        began, windows = time.monotonic(), ""
+        began, windows, openwrt = time.monotonic(), "", ""
         for kind in FORMATS:
             text = verb.expect(0, "--format", kind)
             first = text.splitlines()[0]
@@ -268,6 +268,7 @@ def formats(lab_arguments):
                          f"{kind} does not say that a name has no address")
             host.require(str(PORT) in text, f"{kind} does not name the SIP port")
             windows = text if kind == "windows" else windows
+            openwrt = text if kind == "openwrt" else openwrt
         lasted = (time.monotonic() - began) / len(FORMATS)
         note = named(lab, Verb(lab, links.configuration()))
         links.silence()
@@ -275,7 +276,7 @@ def formats(lab_arguments):
         text = verb.expect(0, "--format", "text")
         host.require(time.monotonic() - began < 8, "with silent name servers the verb hangs")
         host.require("WARNING: the name sip.lab" in text, "a silent name server is not spoken of")
-        note += powershell(lab, windows)
+        note += powershell(lab, windows) + "; " + uci(lab, openwrt)
         return f"{len(FORMATS)} formats in {lasted:.1f} s each, names without an address said; {note}"
 
 
@@ -308,3 +309,33 @@ def powershell(lab, text):
         found = json.loads(host.command(python, "-c", program, path))
         host.require(found == expected, f"the PowerShell grammar {'refuses' if found else 'takes'} {path}")
     return "PowerShell read by tree-sitter-powershell"
+
+
+def uci(lab, text):
+    """uciparse reads the file that `uci batch` would have made of the rules for OpenWrt, and refuses one with a broken quote."""
+    python, reason = pypi.environment(os.path.dirname(lab.folder), ("uciparse==0.3.0",), "uci")
+    if not python:
+        return f"not read: UCI ({reason})"
+    lines, rules = [], 0
+    for line in text.splitlines():
+        words = re.fullmatch(r"set firewall\.(\w+)(?:\.(\w+))?=(.*)", line)
+        if words and words[2]:
+            lines.append(f"\toption {words[2]} {words[3]}")
+        elif words:
+            rules += 1
+            lines += ["", f"config {words[3]} '{words[1]}'"]
+        else:
+            host.require(not line or line[0] == "#" or re.fullmatch(r"delete firewall\.\w+", line),
+                         f"uci batch does not know “{line}”")
+    path = lab.file("firewall.uci")
+    for content, expected in ((lines, rules), (lines + ["\toption name 'open"], None)):
+        with open(path, "w") as file:
+            file.write("\n".join(content) + "\n")
+        program = ("import json, sys\n"
+                   "from uciparse.uci import UciFile, UciParseError\n"
+                   "try: lines = UciFile.from_file(sys.argv[1]).normalized()\n"
+                   "except UciParseError: print('null')\n"
+                   "else: print(json.dumps(sum(line.startswith('config ') for line in lines)))")
+        found = json.loads(host.command(python, "-c", program, path))
+        host.require(found == expected, f"uciparse finds {found} sections in {path}, expected {expected}")
+    return f"{rules} UCI sections read by uciparse"
