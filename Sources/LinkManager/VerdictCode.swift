@@ -69,7 +69,8 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .noAnswer:
       Self.row(
         .trunk, "The provider does not answer.",
-        "Check the line; then whether a firewall drops UDP to the provider; then registrar and its port.")
+        "Check the line; then whether a firewall drops UDP to the provider; then registrar and its port; then ask the provider."
+      )
     case .providerSilent:
       Self.row(
         .trunk, "The provider answered until now and does not any more, though the line is up.",
@@ -153,7 +154,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .numberUnknown:
       Self.row(
         .call, "The number that was called does not exist.",
-        "Check the number, and what numbering and the rule of outbound make of it.")
+        "Check the number that was dialled, and that it is written as the provider wants it.")
     case .numberIncomplete:
       Self.row(.call, "The number that was called is not complete.", "Dial the whole number.")
     case .callForbidden:
@@ -358,7 +359,7 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
     case .noRoute:
       Self.row(
         .office, "No rule of outbound takes the number that was dialled.",
-        "Add a rule to outbound that takes the number, as numbering makes it.")
+        "Add a rule to outbound that takes the number as it was dialled.")
     case .noTrunk:
       Self.row(
         .office, "None of the trunks that may carry the call is registered.",
