@@ -14,7 +14,7 @@ extension DoctorRun {
     for place in trunks.indices where trunks[place].registers { found.append(registration(of: place)) }
     for place in uplinks.indices where !uplinks[place].sockets.isEmpty {
       found.append(forward(of: place))
-      found += media.filter { $0.uplink == place }.map(judged)
+      found.append(media(of: place))
     }
     for place in trunks.indices { found.append(fragments(of: place)) }
     if !trunks.isEmpty { found.append(clock()) }
@@ -304,29 +304,6 @@ extension DoctorRun {
       finding.nextStep =
         "Nothing, where calls come in: no forward is configured, and keepalives hold the provider's way in "
         + "open. --call proves that they do."
-    }
-    return finding
-  }
-
-  private func judged(_ media: DoctorMedia) -> DoctorFinding {
-    var finding = DoctorFinding(
-      need: .media, subject: uplinks[media.uplink].subject, result: .refuted, evidence: "")
-    if !media.isOpen {
-      finding.evidence =
-        media.refusals.isEmpty
-        ? "No media port is free." : "No media port can be opened: \(media.refusals.joined(separator: "; "))."
-      finding.nextStep = "Give media.ports a range that nobody else uses."
-    } else if let mapped = media.mapped {
-      let control = media.isControlMapped ? ", and its RTCP port too" : "; its RTCP port got no answer"
-      finding.result = .proven
-      finding.evidence = "Port \(media.port) is seen as \(mapped): packets go out and answers come in\(control)."
-    } else if let server = media.server {
-      finding.evidence = "Port \(media.port) got no answer from \(server), which answers the port of SIP."
-      finding.nextStep = "Let UDP from the ports of media.ports out and answers in (trunkline firewall)."
-    } else {
-      finding.result = .unprovable
-      finding.evidence = "Port \(media.port) can be opened, and no STUN server answers that could show more."
-      finding.nextStep = "First STUN, see above."
     }
     return finding
   }

@@ -12,6 +12,11 @@ struct DoctorRun: Sendable {
   static let patience = Duration.milliseconds(4000)
   static let forwardPatience = Duration.milliseconds(3000)
   static let mediaPatience = Duration.milliseconds(3500)
+  /// How long a media port waits for the packet of a stranger.
+  static let strangerPatience = Duration.milliseconds(1000)
+  /// How many media ports are tried on an uplink, and how many in the place of one that the system refuses.
+  static let mostMediaPorts = 8
+  static let mostRefusals = 2
   /// Whatever is not answered then stays so; calls have their own time.
   static let limit = Duration.seconds(15)
   /// SIP over UDP that no network takes whole.
@@ -22,6 +27,8 @@ struct DoctorRun: Sendable {
   let request: DoctorRequest
   let startedAt: MonotonicInstant
   let wallTime: WallTime
+  /// `media.ports`.
+  let mediaPorts: ClosedRange<UInt16>
   var uplinks: [DoctorUplink] = []
   var trunks: [DoctorTrunk] = []
   var ports: [DoctorRequest.PortCheck]
@@ -35,10 +42,13 @@ struct DoctorRun: Sendable {
   var names: [String] = []
   var toldStages: [String] = []
 
-  init(_ request: DoctorRequest, startedAt: MonotonicInstant, wallTime: WallTime) {
+  init(
+    _ request: DoctorRequest, mediaPorts: ClosedRange<UInt16>, startedAt: MonotonicInstant, wallTime: WallTime
+  ) {
     self.request = request
     self.startedAt = startedAt
     self.wallTime = wallTime
+    self.mediaPorts = mediaPorts
     ports = request.ports
   }
 
@@ -83,7 +93,11 @@ struct DoctorUplink: Sendable {
   /// Servers whose addresses were asked, or have none.
   var begun: [HostPort] = []
   var isForwardBegun = false
+  /// A server that can send from an address which nothing was sent to, and that address.
+  var stranger: (server: Endpoint, other: Endpoint)?
   var isMediaBegun = false
+  /// The place in `media` of the port that waits for the stranger's packet.
+  var witness: Int?
 
   var subject: String { "uplink \(name)" }
 }
@@ -164,21 +178,6 @@ struct DoctorProbe: Sendable {
   }
   var response: SIPMessage? { if case .sip(let message)? = answer { message } else { nil } }
   var binding: STUNMessage? { if case .stun(let message, _)? = answer { message } else { nil } }
-}
-
-/// A media port that is tried.
-struct DoctorMedia: Sendable {
-  let uplink: Int
-  var id: UInt32
-  var port: UInt16
-  let server: Endpoint?
-  let deadline: MonotonicInstant
-  var isOpen = false
-  var mapped: Endpoint?
-  var isControlMapped = false
-  /// Why the system refused ports.
-  var refusals: [String] = []
-  var isOver = false
 }
 
 extension Duration {

@@ -1,4 +1,3 @@
-import MediaRelay
 public import NetworkTypes
 import OrderedCollections
 import SIPSyntax
@@ -13,7 +12,8 @@ extension LinkCore {
     _ request: DoctorRequest, now: MonotonicInstant, into actions: inout [LinkAction]
   ) -> Bool {
     guard doctor == nil, !isStopping else { return false }
-    var run = DoctorRun(request, startedAt: now, wallTime: wallTime(now))
+    var run = DoctorRun(
+      request, mediaPorts: configuration.media.ports, startedAt: now, wallTime: wallTime(now))
     for index in uplinks.indices { run.uplinks.append(examined(uplink: index)) }
     for index in trunks.indices where !trunks[index].isRemoved {
       guard trunks[index].configuration.enabled || request.isStandalone else { continue }
@@ -77,7 +77,7 @@ extension LinkCore {
   }
 
   /// A stage of the run, once.
-  private mutating func tell(_ stage: String, now: MonotonicInstant, into actions: inout [LinkAction]) {
+  mutating func tell(_ stage: String, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard doctor?.toldStages.contains(stage) == false else { return }
     doctor?.toldStages.append(stage)
     actions.append(.doctor(.progressed(stage)))
@@ -165,30 +165,6 @@ extension LinkCore {
     ask(.credentials, probe.owner, path, method: .register, now: now, into: &actions)
   }
 
-  /// What a media port tells: true where it is one that the doctor opened.
-  mutating func doctorMediaReceived(
-    _ event: MediaEvent, now: MonotonicInstant, into actions: inout [LinkAction]
-  ) -> Bool {
-    if doctorCallReceived(event, now: now, into: &actions) { return true }
-    guard let place = doctor?.media.firstIndex(where: { $0.id == event.port.rawValue && !$0.isOver }) else {
-      return false
-    }
-    switch event {
-    case .opened: doctor?.media[place].isOpen = true
-    case .openFailed(_, let reason):
-      mediaRefused(place, reason, now: now, into: &actions)
-    case .mapped(_, let rtp, let rtcp):
-      doctor?.media[place].mapped = rtp
-      doctor?.media[place].isControlMapped = rtcp != nil
-      let port = doctor?.media[place].port ?? 0
-      doctor?.note("media port \(port) is seen at \(rtp)", now: now)
-      doctor?.name(rtp.address.description)
-    case .counted, .heard, .latched, .recorded, .silent: return true
-    }
-    advanceDoctor(now: now, into: &actions)
-    return true
-  }
-
   // MARK: The run
 
   mutating func advanceDoctor(now: MonotonicInstant, into actions: inout [LinkAction]) {
@@ -205,7 +181,7 @@ extension LinkCore {
     {
       return finishDoctor(now: now, into: &actions)
     }
-    var deadlines = run.probes.compactMap(\.deadline) + run.media.filter { !$0.isOver }.map(\.deadline)
+    var deadlines = run.probes.compactMap(\.deadline) + run.media.filter { $0.stage != .over }.map(\.deadline)
     deadlines += [startedAt + DoctorRun.namePatience, startedAt + DoctorRun.limit].filter { $0 > now }
     deadlines += run.calls.compactMap(\.nextDeadline)
     if !doctorInbox.isEmpty { deadlines.append(now) }
@@ -214,9 +190,9 @@ extension LinkCore {
 
   /// Whether all that was asked is answered or given up.
   private func isAnswered(_ run: DoctorRun, now: MonotonicInstant) -> Bool {
-    run.probes.allSatisfy(\.isOver) && run.media.allSatisfy(\.isOver) && run.trunks.allSatisfy(\.isBegun)
+    run.probes.allSatisfy(\.isOver) && run.isMediaOver && run.trunks.allSatisfy(\.isBegun)
       && run.lookups.allSatisfy { isOver($0, run, now: now) }
-      && run.uplinks.allSatisfy { $0.begun.count == $0.servers.count && ($0.isMediaBegun || $0.sockets.isEmpty) }
+      && run.uplinks.allSatisfy { $0.begun.count == $0.servers.count }
   }
 
   private func isOver(_ lookup: DoctorLookup?, _ run: DoctorRun, now: MonotonicInstant) -> Bool {
@@ -341,7 +317,11 @@ extension LinkCore {
       let capable = own.first { probe in
         probe.remote.address.isV4 && probe.binding?.otherAddress.map { !asked.contains($0.address) } ?? false
       }
-      guard let capable, let seen = capable.binding?.mappedAddress else { continue }
+      guard let capable, let seen = capable.binding?.mappedAddress, let other = capable.binding?.otherAddress else {
+        continue
+      }
+      doctor?.uplinks[place].stranger = (capable.remote, other)
+      doctor?.name(other.address.description)
       let port = external == seen.port ? nil : external
       tell("asking for a stranger's packet", now: now, into: &actions)
       sendBinding(
@@ -351,67 +331,15 @@ extension LinkCore {
     }
   }
 
-  // MARK: Media
-
-  private mutating func advanceMedia(isLate: Bool, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard let run = doctor else { return }
-    for (place, uplink) in run.uplinks.enumerated() where !uplink.isMediaBegun && !uplink.sockets.isEmpty {
-      let own = run.probes.filter { $0.isBinding && $0.owner == place }
-      let answering = own.first { $0.binding?.mappedAddress != nil }
-      let isDecided = own.allSatisfy(\.isOver) && uplink.begun.count == uplink.servers.count
-      guard answering != nil || isDecided || isLate else { continue }
-      doctor?.uplinks[place].isMediaBegun = true
-      tell("trying a media port", now: now, into: &actions)
-      doctor?.media.append(
-        DoctorMedia(
-          uplink: place, id: 0, port: 0, server: answering?.remote, deadline: now + DoctorRun.mediaPatience))
-      openMedia((doctor?.media.count ?? 1) - 1, now: now, into: &actions)
-    }
-    for (place, media) in (doctor?.media ?? []).enumerated() where !media.isOver {
-      let isDone = media.isOpen && (media.server == nil || media.mapped != nil && media.isControlMapped)
-      guard isDone || isLate || media.deadline <= now else { continue }
-      doctor?.media[place].isOver = true
-      portLedger.giveBack(media.port)
-      actions.append(.media(.close(MediaPortID(media.id))))
-    }
-  }
-
-  private mutating func openMedia(_ place: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard let media = doctor?.media[place], let uplink = doctor?.uplinks[media.uplink] else { return }
-    guard media.refusals.count < 4, let port = portLedger.take() else {
-      doctor?.media[place].isOver = true
-      return
-    }
-    repeat { lastMediaPort = lastMediaPort % 999_999 + 1 } while mediaOwners[MediaPortID(lastMediaPort)] != nil
-    doctor?.media[place].id = lastMediaPort
-    doctor?.media[place].port = port
-    let socket = uplink.sockets.first { media.server == nil || $0.local.address.isV4 == media.server?.address.isV4 }
-    let bound = socket?.local.address ?? .anyV4
-    let plan = media.server.map { MediaSTUNPlan(server: $0, keepalive: .seconds(10), keepsPeer: false) }
-    actions.append(.media(.open(MediaPortID(lastMediaPort), local: Endpoint(bound, port: port), stun: plan)))
-  }
-
-  private mutating func mediaRefused(
-    _ place: Int, _ reason: String, now: MonotonicInstant, into actions: inout [LinkAction]
-  ) {
-    guard let media = doctor?.media[place] else { return }
-    portLedger.markUnusable(media.port)
-    doctor?.media[place].refusals.append("port \(media.port): \(reason.escapedForLog(limit: 80))")
-    openMedia(place, now: now, into: &actions)
-  }
-
   // MARK: The end
 
   private mutating func finishDoctor(now: MonotonicInstant, into actions: inout [LinkAction]) {
     endDoctorCalls(now: now, into: &actions)
+    yieldDoctorMedia(now: now, into: &actions)
     timers.cancel(.doctor)
     guard let run = doctor else { return }
     doctor = nil
     doctorInbox = []
-    for media in run.media where !media.isOver {
-      portLedger.giveBack(media.port)
-      actions.append(.media(.close(MediaPortID(media.id))))
-    }
     let report = DoctorReport(
       findings: run.findings(), at: run.wallTime.description, seconds: (now - run.startedAt).inSeconds,
       isFromDaemon: !run.request.isStandalone, exchanges: run.exchanges, names: run.names)

@@ -90,8 +90,7 @@ extension LinkCore {
   /// The other questions are answered, so that the call's packets are not among theirs.
   private func isReadyToCall(_ run: DoctorRun, now: MonotonicInstant) -> Bool {
     now - run.startedAt >= DoctorRun.limit
-      || run.probes.allSatisfy(\.isOver) && run.media.allSatisfy(\.isOver) && run.trunks.allSatisfy(\.isBegun)
-        && !run.media.isEmpty
+      || run.probes.allSatisfy(\.isOver) && run.isMediaOver && run.trunks.allSatisfy(\.isBegun)
   }
 
   private mutating func beginCall(_ place: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {

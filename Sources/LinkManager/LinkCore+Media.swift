@@ -21,7 +21,7 @@ extension LinkCore {
   /// Whether there is a port for every stream of an offer.
   func hasMediaPorts(for offer: SessionDescription?) -> Bool {
     let wanted = offer?.media.prefix(Self.mostStreams).count { $0.isRelayed } ?? 0
-    return portLedger.capacity - portLedger.inUse >= wanted
+    return portLedger.capacity - portLedger.inUse + doctorMediaPorts >= wanted
   }
 
   /// Opens a media port on the leg for each stream of `description` that has none.
@@ -39,6 +39,7 @@ extension LinkCore {
   @discardableResult private mutating func openStream(
     _ index: Int, of id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]
   ) -> Bool {
+    if !portLedger.hasFree { yieldDoctorMedia(now: now, into: &actions) }
     guard let leg = leg(id), let port = portLedger.take() else {
       discard("noMediaPort")
       return false

@@ -19,12 +19,19 @@ public struct MediaSTUNPlan: Hashable, Sendable {
   /// Whether the mapping towards the server is kept alive beside whatever else leaves the port, by empty datagrams: where a
   /// router has another mapping for each destination, traffic elsewhere does not keep this one.
   public var keepsMapping: Bool
+  /// Whether the server is asked to answer from its other address and port (CHANGE-REQUEST, RFC 5780 §7.2). Only what comes
+  /// from another address is then an answer: it shows that packets of strangers come in.
+  public var isFromElsewhere: Bool
 
-  public init(server: Endpoint, keepalive: Duration, keepsPeer: Bool = true, keepsMapping: Bool = false) {
+  public init(
+    server: Endpoint, keepalive: Duration, keepsPeer: Bool = true, keepsMapping: Bool = false,
+    isFromElsewhere: Bool = false
+  ) {
     self.server = server
     self.keepalive = keepalive
     self.keepsPeer = keepsPeer
     self.keepsMapping = keepsMapping
+    self.isFromElsewhere = isFromElsewhere
   }
 }
 

@@ -34,6 +34,27 @@ public struct PortLedger: Sendable, Codable {
   /// no other is left.
   public mutating func take() -> UInt16? { take(.free) ?? take(.unusable) }
 
+  /// Takes the pair nearest to `port` that nobody has, be it one that the system once refused, but none of `others`. Where
+  /// ``take()`` goes on stays.
+  public mutating func take(near port: UInt16, butNot others: [UInt16] = []) -> UInt16? {
+    let wanted = (Int(port) - base) / 2
+    let free = states.indices.filter { states[$0] != .taken && !others.contains(UInt16(base + 2 * $0)) }
+    guard let index = free.min(by: { abs($0 - wanted) < abs($1 - wanted) }) else { return nil }
+    states[index] = .taken
+    inUse += 1
+    return UInt16(base + 2 * index)
+  }
+
+  /// The RTP ports of `count` pairs, whoever has them: the first, the last and others evenly between; fewer where there are
+  /// fewer.
+  public func spread(_ count: Int) -> [UInt16] {
+    let steps = min(count, states.count) - 1
+    return (0..<(steps + 1)).map { UInt16(base + 2 * ($0 * (states.count - 1) / max(1, steps))) }
+  }
+
+  /// Whether a pair is free that the system did not refuse.
+  public var hasFree: Bool { states.contains(.free) }
+
   /// Frees the pair of that RTP port.
   public mutating func giveBack(_ port: UInt16) { change(port, to: .free) }
 

@@ -123,8 +123,12 @@ extension RelayCore {
     _ actions: inout [RelayAction]
   ) {
     let index = Int(component.rawValue)
+    var asked = source
+    if let plan = ports[slot].plan, plan.isFromElsewhere {
+      asked = source.address == plan.server.address ? Endpoint(.anyV4, port: 0) : plan.server
+    }
     guard let message = try? STUNMessage(decoding: bytes),
-      let result = ports[slot].probes[index].transaction?.responseReceived(message, from: source)
+      let result = ports[slot].probes[index].transaction?.responseReceived(message, from: asked)
     else {
       lanes[2 * slot + index].discarded &+= 1
       return

@@ -144,7 +144,9 @@ extension RelayCore {
   ) {
     guard lanes[2 * slot].isOpen, let plan = ports[slot].plan else { return }
     let transaction = BindingTransaction(
-      server: plan.server, transactionID: STUNMessage.randomTransactionID(&random), rto: interval, now: now)
+      server: plan.server, transactionID: STUNMessage.randomTransactionID(&random), rto: interval, now: now,
+      attributes: plan.isFromElsewhere
+        ? [.changeRequest(STUNChangeRequest(changeIP: true, changePort: true))] : [])
     actions.append(.send(transaction.request, ports[slot].id, MediaComponent.allCases[index], to: plan.server))
     ports[slot].probes[index].transaction = transaction
     ports[slot].probes[index].lastKeepalive = now.nanoseconds

@@ -23,14 +23,18 @@ public struct PacketFilter: Sendable, Hashable {
   public var content: Datagram.Content?
   /// Away from the node, or out of the router; `nil` for both ways.
   public var isOutward: Bool?
+  /// The ports of the node, or those inside and outside of the router, that it is about; `nil` for all.
+  public var ports: ClosedRange<UInt16>?
 
-  public init(_ content: Datagram.Content? = nil, isOutward: Bool? = nil) {
+  public init(_ content: Datagram.Content? = nil, isOutward: Bool? = nil, ports: ClosedRange<UInt16>? = nil) {
     self.content = content
     self.isOutward = isOutward
+    self.ports = ports
   }
 
   func drops(_ packet: Datagram, isOutward way: Bool) -> Bool {
     (isOutward ?? way) == way && (content ?? packet.content) == packet.content
+      && ports?.contains(way ? packet.source.port : packet.destination.port) ?? true
   }
 }
 

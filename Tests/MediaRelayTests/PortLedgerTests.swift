@@ -14,6 +14,27 @@ import Testing
     #expect(ledger.take() == first)
   }
 
+  @Test(
+    arguments: [
+      (100...105, 8, [100, 102, 104]), (100...119, 4, [100, 106, 112, 118]), (100...101, 8, [100]), (7...8, 8, []),
+      (55000...55999, 8, [55000, 55142, 55284, 55426, 55570, 55712, 55854, 55998]), (100...105, 0, []),
+    ] as [(ClosedRange<UInt16>, Int, [UInt16])])
+  func aSpreadReachesBothEnds(_ range: ClosedRange<UInt16>, _ count: Int, _ ports: [UInt16]) {
+    #expect(PortLedger(range).spread(count) == ports)
+  }
+
+  @Test func theNearestFreePairIsTaken() {
+    var ledger = PortLedger(100...109)
+    #expect(ledger.take() == 100)
+    #expect(ledger.take(near: 100) == 102 && ledger.take(near: 108) == 108 && ledger.take(near: 108) == 106)
+    ledger.markUnusable(106)
+    #expect(ledger.take(near: 108, butNot: [106]) == 104 && ledger.take(near: 108) == 106)
+    #expect(ledger.take(near: 108) == nil && ledger.inUse == 5 && !ledger.hasFree)
+    // Whoever takes in turn goes on where they were.
+    for port in [100, 102, 104, 106, 108] as [UInt16] { ledger.giveBack(port) }
+    #expect(ledger.take() == 102 && ledger.hasFree)
+  }
+
   @Test func aPortRestsAfterUse() {
     var ledger = PortLedger(100...105)
     #expect(ledger.take() == 100)

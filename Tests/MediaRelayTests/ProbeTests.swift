@@ -54,6 +54,32 @@ import Testing
     #expect(!bench.events.contains { if case .mapped = $0 { true } else { false } })
   }
 
+  @Test func anAnswerFromElsewhereCountsOnlyFromThere() throws {
+    var bench = Bench()
+    bench.open(Bench.a, stun: plan)
+    let first = try #require(bench.sent.first).bytes
+    bench.forget()
+    bench.perform(
+      .setSTUN(Bench.a, MediaSTUNPlan(server: Bench.server, keepalive: .seconds(10), isFromElsewhere: true)))
+    let request = try #require(bench.sent.first).bytes
+    let asked = try STUNMessage(decoding: request.span)
+    #expect(asked.attributes == [.changeRequest(STUNChangeRequest(changeIP: true, changePort: true))])
+    let seen = Endpoint(.v4(0xcb00_7101), port: 41_002)
+    let answer = STUNMessage(
+      messageClass: .success, method: .binding, transactionID: asked.transactionID,
+      attributes: [.xorMappedAddress(seen)]
+    ).encoded()
+    bench.receive(answer, from: Bench.server, on: Bench.a)
+    bench.receive(stunAnswer(first, seen), from: Bench.stranger, on: Bench.a)
+    bench.advance(.milliseconds(650))
+    #expect(bench.events.isEmpty)
+    // The request left again at 100, 300 and 700 ms; any of them may be answered.
+    #expect(bench.probes.filter { $0.component == .rtp }.count == 3)
+    bench.receive(answer, from: Bench.stranger, on: Bench.a)
+    bench.advance(.milliseconds(60))
+    #expect(bench.events == [.mapped(Bench.a, rtp: seen, rtcp: nil)])
+  }
+
   /// Nothing leaves but keepalives: never more than 10 s apart, never much more often.
   @Test func keepsAlive() {
     var bench = Bench()

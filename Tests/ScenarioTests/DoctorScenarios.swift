@@ -75,7 +75,7 @@ import Testing
     #expect(world.runUntilRegistered())
     let call = try #require(world.callFromOutside())
     #expect(world.waitForCall(state: "answered", atMost: 10))
-    world.run(5)
+    world.run(20)
     let contacts = world.contacts
     let registers = world.providerEvents.count { if case .registered = $0.event { true } else { false } }
     let status = world.status
@@ -238,6 +238,104 @@ import Testing
     let world = Self.healthy { $0.provider = { _ in } }
     #expect(world.runUntilRegistered())
     #expect(try Self.finding(try Self.examine(world), .clock).result == .unprovable)
+  }
+
+  // MARK: Media ports
+
+  @Test func allOfTheMediaRangeIsTried() throws {
+    for nat in [NATBehavior.portRestrictedCone, .fullCone] {
+      let world = Self.healthy { $0.nat = nat }
+      #expect(world.runUntilRegistered())
+      let media = try Self.finding(try Self.examine(world), .media)
+      #expect(media.result == .proven)
+      #expect(media.evidence.hasPrefix("8 of 8 ports tried between 55000 and 55998 got answers"), "\(media)")
+      #expect(media.evidence.contains(nat == .fullCone ? "came in at 55000" : "stayed away from 55000"), "\(media)")
+    }
+  }
+
+  /// What a firewall closes of the range, and how the finding names it.
+  static let closed: [(ports: [ClosedRange<UInt16>], evidence: String, step: String?)] = [
+    (
+      [55000...55300], "Ports 55000, 55142 and 55284 got no answer from 203.0.113.3:3478; 55426, 55570, 55712, ",
+      "within 55000-55425."
+    ),
+    (
+      [55100...55200, 55800...55999], "Ports 55142, 55854 and 55998 got no answer",
+      "within 55002-55283 and 55714-55999."
+    ),
+    ([55570...55570], "Port 55570 got no answer", "within 55428-55711."),
+    ([55000...55999], "None of 8 ports tried between 55000 and 55998 got an answer", "(trunkline firewall)."),
+    ([55571...55571], "8 of 8 ports tried between 55000 and 55998 got answers", nil),
+  ]
+
+  @Test(arguments: closed.indices) func aPartOfTheMediaRangeThatIsClosedIsNamed(_ place: Int) throws {
+    let (ports, evidence, step) = Self.closed[place]
+    let world = Self.healthy()
+    #expect(world.runUntilRegistered())
+    // Out through a host's firewall, in through one, and through the router's.
+    for isOutward in [true, false] {
+      world.net.apply(.nodeFiltersChanged(world.link, ports.map { PacketFilter(isOutward: isOutward, ports: $0) }))
+      let report = try Self.examine(world)
+      let media = try Self.finding(report, .media)
+      #expect(media.evidence.hasPrefix(evidence), "\(media)")
+      #expect(media.evidence.contains("RTCP") == (step == nil), "\(media)")
+      #expect(step.map { media.nextStep?.hasSuffix($0) == true } ?? (media.nextStep == nil), "\(media)")
+      #expect(Self.refuted(report) == (step == nil ? [] : [.media]))
+      #expect(report.seconds < 6)
+    }
+    #expect(world.settles())
+  }
+
+  @Test func portsOfALiveCallAreLeftAlone() throws {
+    let world = Self.healthy()
+    #expect(world.runUntilRegistered())
+    let call = try #require(world.callFromOutside())
+    #expect(world.waitForCall(state: "answered", atMost: 10))
+    let capture = world.net.startCapture(at: .node(world.link))
+    let media = try Self.finding(try Self.examine(world), .media)
+    #expect(media.result == .proven)
+    #expect(media.evidence.contains("between 55004 and 55998"), "\(media)")
+    let asked = world.net.capture(capture).packets.filter { $0.isOutward && $0.datagram.content == .stun }
+    #expect(asked.contains { $0.datagram.source.port == 55004 })
+    #expect(!asked.contains { (55000...55003).contains($0.datagram.source.port) })
+    world.hangUpOutside(call)
+    #expect(world.settles())
+  }
+
+  /// In a narrow range the doctor has every port: a call takes them from it.
+  @Test func aCallGetsThePortsThatTheDoctorTries() throws {
+    let world = Self.healthy { plan in
+      plan.link = {
+        $0.uplinks[0].incoming = .forwarded(5060)
+        $0.media.ports = 55000...55007
+      }
+    }
+    #expect(world.runUntilRegistered())
+    world.net.apply(.nodeFiltersChanged(world.link, [PacketFilter(.stun, isOutward: false, ports: 55000...55007)]))
+    #expect(world.apply(.examinationAsked(DoctorRequest())))
+    world.run(0.5)
+    #expect(world.net.host(world.link, as: LinkHost.self)?.link.metrics(now: world.net.now).mediaPorts == 4)
+    let call = try #require(world.callFromOutside())
+    #expect(world.waitForCall(state: "answered", atMost: 10))
+    world.run(16)
+    let report = try #require(world.net.host(world.link, as: LinkHost.self)?.reports.last)
+    let media = try Self.finding(report, .media)
+    #expect(media.result == .unprovable && media.evidence == "No media port was free to be tried.", "\(media)")
+    world.hangUpOutside(call)
+    #expect(world.settles())
+  }
+
+  @Test func portsThatOthersHaveAreNamed() throws {
+    for (taken, result) in [(55000...55100, DoctorFinding.Result.proven), (55000...56000, .refuted)] {
+      let world = Self.healthy()
+      #expect(world.runUntilRegistered())
+      world.net.apply(.portsTaken(world.link, UInt16(taken.lowerBound)...UInt16(taken.upperBound)))
+      let media = try Self.finding(try Self.examine(world), .media)
+      #expect(media.result == result)
+      #expect(media.evidence.contains("port 55000: ") && media.evidence.contains("port 55002: "), "\(media)")
+      #expect(media.evidence.hasPrefix(result == .proven ? "7 of 7 ports tried" : "No media port can"), "\(media)")
+      #expect(world.settles())
+    }
   }
 
   // MARK: The call
