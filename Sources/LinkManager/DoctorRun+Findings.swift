@@ -233,30 +233,57 @@ extension DoctorRun {
     return finding
   }
 
+  /// Whether a question to a provider is one that fragments may be lost of: a long one, or of a trunk that is not heard at
+  /// all, unanswered when it leaves again.
+  func isDoubtful(_ probe: DoctorProbe) -> Bool {
+    guard probe.answer == nil, probe.repeated > 0 else { return false }
+    switch probe.purpose {
+    case .long: return true
+    case .options, .query: return !probes.contains { $0.owner == probe.owner && $0.response != nil }
+    case .stun, .forward, .credentials, .padded: return false
+    }
+  }
+
+  /// The long question to a STUN server that left that socket.
+  func padded(_ socket: Int) -> DoctorProbe? { probes.first { $0.purpose == .padded && $0.socket == socket } }
+
   private func fragments(of place: Int) -> DoctorFinding {
     let trunk = trunks[place]
-    guard let long = asked(place, [.long]).first else {
-      var finding = untold(.fragments, trunk)
-      if !asked(place, [.options, .query]).isEmpty {
-        finding.evidence = "Not even a short message is answered."
-        finding.nextStep = "First SIP to the provider, see above."
-      }
-      return finding
+    let long = asked(place, [.long]).first
+    guard let socket = (long ?? asked(place, [.options, .query]).first)?.socket else {
+      return untold(.fragments, trunk)
     }
-    if let response = long.response {
+    if let long, let response = long.response {
       return DoctorFinding(
         need: .fragments, subject: trunk.subject, result: .proven,
         evidence: "A message of \(long.bytes.count) bytes was answered with \(response.status) after "
           + "\(long.took?.milliseconds ?? 0) ms.")
     }
-    return DoctorFinding(
+    let effect = "until then calls with long headers or many codecs fail."
+    var finding = DoctorFinding(
       need: .fragments, subject: trunk.subject, result: .refuted,
-      evidence:
-        "A message of \(long.bytes.count) bytes, which goes in pieces, was sent \(long.repeated + 1) times and not "
-        + "answered; a short one was.",
-      nextStep:
-        "Let fragments of UDP through router and firewall, and set the router's MTU to the line's; until then calls "
-        + "with long headers or many codecs fail.")
+      evidence: long.map {
+        "A message of \($0.bytes.count) bytes, which goes in pieces, was sent \($0.repeated + 1) times and not answered; a "
+          + "short one was"
+      } ?? "Not even a short message is answered",
+      nextStep: "Let fragments of UDP through router and firewall, and set the router's MTU to the line's; \(effect)")
+    let padded = padded(socket)
+    let isPassed = padded?.answer != nil
+    if let padded {
+      let request = "a STUN request of \(padded.bytes.count) bytes to \(padded.remote)"
+      finding.evidence +=
+        isPassed
+        ? "; \(request) was answered, so that the line lets fragments through"
+        : "; nor was \(request), where short ones are, so that the line or the router loses fragments"
+    }
+    finding.evidence += "."
+    if long == nil, padded == nil || isPassed {
+      finding.result = .unprovable
+      finding.nextStep = "First SIP to the provider, see above."
+    } else if isPassed {
+      finding.nextStep = "Tell the provider that fragments of UDP do not arrive there; \(effect)"
+    }
+    return finding
   }
 
   // MARK: The way in

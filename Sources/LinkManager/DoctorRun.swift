@@ -138,6 +138,8 @@ struct DoctorProbe: Sendable {
     case credentials
     /// A message that has to go in pieces.
     case long
+    /// A STUN request as long as that (PADDING, RFC 5780 §7.6): whether pieces pass the line at all.
+    case padded
   }
 
   enum Key: Sendable, Equatable {
@@ -164,7 +166,9 @@ struct DoctorProbe: Sendable {
   var isGivenUp = false
 
   var isOver: Bool { answer != nil || isGivenUp }
-  /// Whether it is a question to a STUN server for our address, which that very server has to answer.
+  /// Whether only the endpoint that it went to may answer it.
+  var isAnsweredThere: Bool { if case .forward = purpose { false } else { true } }
+  /// Whether it is a question to a STUN server for our address.
   var isBinding: Bool { if case .stun = purpose { true } else { false } }
   var patience: Duration {
     if case .forward = purpose { return DoctorRun.forwardPatience }

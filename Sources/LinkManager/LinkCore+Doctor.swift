@@ -112,7 +112,7 @@ extension LinkCore {
         return false
       }
       let probe = run.probes[found]
-      if probe.isBinding, source != probe.remote { return true }
+      if probe.isAnsweredThere, source != probe.remote { return true }
       place = found
       answer = .stun(message, from: source)
       words =
@@ -145,7 +145,7 @@ extension LinkCore {
     guard let probe = doctor?.probes[place], let response = probe.response else { return }
     let path = SIPPath(socket: probe.socket, remote: probe.remote)
     switch probe.purpose {
-    case .stun, .forward, .long: return
+    case .stun, .forward, .long, .padded: return
     case .options, .query:
       if doctor?.trunks[probe.owner].isLongBegun == false {
         doctor?.trunks[probe.owner].isLongBegun = true
@@ -174,6 +174,7 @@ extension LinkCore {
     beginTrunks(now: now, into: &actions)
     repeatProbes(isLate: isLate, now: now, into: &actions)
     beginForwards(now: now, into: &actions)
+    beginPadded(now: now, into: &actions)
     advanceMedia(isLate: isLate, now: now, into: &actions)
     advanceDoctorCalls(now: now, into: &actions)
     guard let run = doctor else { return }
@@ -226,11 +227,11 @@ extension LinkCore {
     let message = STUNMessage(
       messageClass: .request, method: .binding, transactionID: STUNMessage.randomTransactionID(&random),
       attributes: attributes)
+    let probe = DoctorProbe(
+      purpose: purpose, owner: uplink, key: .stun(message.transactionID), socket: socket, remote: server,
+      bytes: message.encoded(), sentAt: now)
     begin(
-      DoctorProbe(
-        purpose: purpose, owner: uplink, key: .stun(message.transactionID), socket: socket, remote: server,
-        bytes: message.encoded(), sentAt: now),
-      "STUN request\(attributes.isEmpty ? "" : " for an answer from elsewhere")", now: now, into: &actions)
+      probe, "STUN request\(probe.isAnsweredThere ? "" : " for an answer from elsewhere")", now: now, into: &actions)
   }
 
   private mutating func begin(
@@ -328,6 +329,21 @@ extension LinkCore {
         .forward(port: port), place, capable.socket, to: capable.remote,
         attributes: [.changeRequest(STUNChangeRequest(changeIP: true, changePort: true))]
           + (port.map { [.responsePort($0)] } ?? []), now: now, into: &actions)
+    }
+  }
+
+  /// Where a provider leaves a long message unanswered, or every one, a server of RFC 5780 is sent one as long from the same
+  /// port: that tells the line from the provider.
+  private mutating func beginPadded(now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let run = doctor else { return }
+    for probe in run.probes where run.isDoubtful(probe) {
+      guard doctor?.padded(probe.socket) == nil,
+        let server = run.probes.first(where: { $0.socket == probe.socket && $0.binding?.otherAddress != nil })
+      else { continue }
+      let header = 24
+      sendBinding(
+        .padded, server.owner, probe.socket, to: server.remote,
+        attributes: [.padding([UInt8](repeating: 0, count: DoctorRun.longMessage - header))], now: now, into: &actions)
     }
   }
 

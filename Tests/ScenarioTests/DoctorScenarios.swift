@@ -240,6 +240,49 @@ import Testing
     #expect(try Self.finding(try Self.examine(world), .clock).result == .unprovable)
   }
 
+  // MARK: Fragments
+
+  /// Where long messages are lost, and what is said of it.
+  enum Loss: CaseIterable, Sendable {
+    case line, provider, nowhereAndProviderSilent, lineAndProviderSilent, lineUnasked
+  }
+
+  @Test(arguments: Loss.allCases) func theLineIsToldFromTheProvider(_ loss: Loss) throws {
+    let world = Self.healthy { $0.hasBehaviorServer = loss != .lineUnasked }
+    #expect(world.runUntilRegistered())
+    world.run(3)
+    var short = LinkQuality.dsl
+    short.longest = 1472
+    switch loss {
+    case .line, .lineUnasked, .lineAndProviderSilent: world.net.apply(.lineQualityChanged(world.router, short))
+    case .provider: world.net.apply(.nodeQualityChanged(world.provider, short))
+    case .nowhereAndProviderSilent: break
+    }
+    let isSilent = [.nowhereAndProviderSilent, .lineAndProviderSilent].contains(loss)
+    if isSilent { world.net.apply(.nodeDeafened(world.provider)) }
+    let report = try Self.examine(world)
+    let fragments = try Self.finding(report, .fragments)
+    #expect(fragments.result == (loss == .nowhereAndProviderSilent ? .unprovable : .refuted))
+    #expect(fragments.evidence.contains("a short one was") == !isSilent, "\(fragments)")
+    let stun = "a STUN request of 1600 bytes to 203.0.113.3:3478"
+    let (evidence, step) =
+      switch loss {
+      case .line, .lineAndProviderSilent: ("nor was \(stun)", "router and firewall")
+      case .lineUnasked: ("a short one was.", "router and firewall")
+      case .provider: ("\(stun) was answered", "Tell the provider")
+      case .nowhereAndProviderSilent: ("\(stun) was answered", "First SIP")
+      }
+    #expect(fragments.evidence.contains(evidence) && fragments.nextStep?.contains(step) == true, "\(fragments)")
+    #expect(report.seconds < 10)
+  }
+
+  @Test func nothingLongIsAskedOfSTUNWhereSIPIsAnswered() throws {
+    let world = Self.healthy()
+    #expect(world.runUntilRegistered())
+    let report = try Self.examine(world)
+    #expect(!report.exchanges.contains { $0.contains("STUN request") && $0.hasSuffix("1600 bytes") })
+  }
+
   // MARK: Media ports
 
   @Test func allOfTheMediaRangeIsTried() throws {
