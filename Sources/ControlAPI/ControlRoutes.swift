@@ -72,6 +72,7 @@ package struct ControlRoutes: Sendable {
       return Response.json(await control.history(limit: try Self.limit(request), before: before))
     }
     api.get("verdicts") { request, _ in Response.json(await control.verdicts(limit: try Self.limit(request))) }
+    api.get("doctor") { _, _ in Response.json(await control.doctorProgress()) }
     api.get("incidents") { _, _ in Response.json(await control.incidents()) }
     api.get("incidents/{id}") { _, context -> Response in
       guard let document = await control.incident(try Self.parameter("id", context)) else {

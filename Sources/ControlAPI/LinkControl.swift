@@ -16,6 +16,8 @@ public protocol LinkControl: Sendable {
   /// Asks from the daemon's own ports whether the link has what it needs; with `calls` each trunk calls its own number.
   /// ``ControlFailure/conflict(_:)`` while that is being done.
   func doctor(calls: Bool) async throws(ControlFailure) -> DoctorReport
+  /// How far that is, or how it ended last.
+  func doctorProgress() async -> DoctorProgress
   /// Lets a built-in phone dial `*43`; returns the id of the recording that is being made of what comes back. Only with
   /// the embedded default: ``ControlFailure/conflict(_:)`` otherwise.
   func startDemoCall() async throws(ControlFailure) -> String

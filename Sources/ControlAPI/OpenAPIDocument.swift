@@ -61,6 +61,9 @@ enum OpenAPIDocument {
         "Asks from the daemon's own ports whether the link has what it needs; call=true lets each trunk call itself.",
       answer: "DoctorReport", query: ["call"], errors: [409]),
     .init(
+      method: "get", path: "/api/v1/doctor", summary: "How far that is, or how it ended last.",
+      answer: "DoctorProgress"),
+    .init(
       method: "post", path: "/api/v1/reload", summary: "Reads the configuration again; mistakes change nothing.",
       success: 204, errors: [409, 422]),
     .init(
@@ -175,6 +178,10 @@ enum OpenAPIDocument {
     (
       "DoctorReport",
       "result:s findings:DoctorFinding[] at:s seconds:n isFromDaemon:b exchanges:s[] names:s[]"
+    ),
+    (
+      "DoctorProgress",
+      "isRunning:b elapsedSeconds:n asked:i answered:i waitingFor:s[] findings:DoctorFinding[]"
     ),
     ("Link", "path:s"),
     ("DemoCall", "recording:s"),

@@ -84,10 +84,25 @@ public struct DoctorReport: Sendable, Equatable, Codable {
   }
 }
 
-/// What a run of the doctor tells while it lasts.
-public enum DoctorEvent: Sendable, Equatable {
-  /// A few words for a progress display.
-  case progressed(String)
-  /// It is over.
-  case finished(DoctorReport)
+/// How far a run of the doctor is, or how the last one ended.
+public struct DoctorProgress: Sendable, Equatable, Codable {
+  public var isRunning = false
+  /// Since it began; how long it took where it is over.
+  public var elapsedSeconds = 0.0
+  /// Names, questions to STUN servers and providers, media ports and calls.
+  public var asked = 0
+  public var answered = 0
+  /// The needs of which something may still be answered, in the order of the findings.
+  public var waitingFor: [DoctorFinding.Need] = []
+  /// What is known of all other needs.
+  public var findings: [DoctorFinding] = []
+
+  public init() {}
+
+  /// For a display of one line: `1 s: 9 of 12 questions answered, waiting for media, fragments`.
+  public var line: String {
+    let waiting = waitingFor.map(\.rawValue).joined(separator: ", ")
+    return "\(Int(elapsedSeconds)) s: \(answered) of \(asked) questions answered"
+      + (waiting.isEmpty ? "" : ", waiting for \(waiting)")
+  }
 }

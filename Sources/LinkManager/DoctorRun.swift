@@ -40,7 +40,6 @@ struct DoctorRun: Sendable {
   var calls: [DoctorCall] = []
   var exchanges: [String] = []
   var names: [String] = []
-  var toldStages: [String] = []
 
   init(
     _ request: DoctorRequest, mediaPorts: ClosedRange<UInt16>, startedAt: MonotonicInstant, wallTime: WallTime
@@ -66,6 +65,48 @@ struct DoctorRun: Sendable {
   func probe(_ key: DoctorProbe.Key) -> Int? { probes.firstIndex { $0.key == key } }
 
   func lookup(_ host: String) -> DoctorLookup? { lookups.first { $0.host == host } }
+
+  /// Whether a name is answered or given up; none is needed where it is `nil`.
+  func isOver(_ lookup: DoctorLookup?, now: MonotonicInstant) -> Bool {
+    lookup == nil || lookup?.answer != nil || now - startedAt >= Self.namePatience
+  }
+
+  // MARK: Progress
+
+  /// The needs of which something may still be answered.
+  func waitingFor(now: MonotonicInstant) -> [DoctorFinding.Need] {
+    DoctorFinding.Need.allCases.filter { isWaiting(for: $0, now: now) }
+  }
+
+  private func isWaiting(for need: DoctorFinding.Need, now: MonotonicInstant) -> Bool {
+    switch need {
+    case .ports: false
+    case .name: !lookups.allSatisfy { isOver($0, now: now) }
+    case .stun: uplinks.contains { $0.begun.count < $0.servers.count } || isOpen(\.isBinding)
+    case .sip, .clock: trunks.contains { !$0.isBegun } || isOpen { [.options, .query].contains($0.purpose) }
+    case .registration:
+      trunks.contains { !$0.isBegun && $0.registers } || isOpen { [.query, .credentials].contains($0.purpose) }
+    case .forward: isWaiting(for: .stun, now: now) || isOpen { !$0.isAnsweredThere }
+    case .media: !isMediaOver
+    case .fragments: isWaiting(for: .sip, now: now) || isOpen { [.long, .padded].contains($0.purpose) }
+    case .call: !waitingCalls.isEmpty || calls.contains { $0.stage != .over }
+    }
+  }
+
+  private func isOpen(_ isOne: (DoctorProbe) -> Bool) -> Bool { probes.contains { !$0.isOver && isOne($0) } }
+
+  func progress(now: MonotonicInstant) -> DoctorProgress {
+    var progress = DoctorProgress()
+    progress.isRunning = true
+    progress.elapsedSeconds = (now - startedAt).inSeconds
+    progress.asked = lookups.count + probes.count + media.count { $0.server != nil } + calls.count
+    progress.answered =
+      lookups.count { $0.answer != nil } + probes.count { $0.answer != nil } + media.count { $0.mapped != nil }
+      + calls.count { $0.stage == .over }
+    progress.waitingFor = waitingFor(now: now)
+    progress.findings = findings().filter { !progress.waitingFor.contains($0.need) }
+    return progress
+  }
 }
 
 /// A name that is looked up anew.

@@ -43,8 +43,8 @@ public enum LinkAction: Sendable, Equatable {
   case measured(LinkMeasurement)
   /// ``LinkCore/status(now:)`` differs from before.
   case statusChanged
-  /// What an examination tells.
-  case doctor(DoctorEvent)
+  /// An examination is over.
+  case examined(DoctorReport, DoctorProgress)
   /// Every trunk is unregistered and every call ended, after `shutDown`.
   case stopped
 }

@@ -7,7 +7,7 @@ import STUN
 /// The doctor: it asks every question that shows whether the link has what it needs, from the link's own ports, and leaves
 /// everything as it is. Its questions are no transactions of the link, and their answers never reach it.
 extension LinkCore {
-  /// Begins a run; false while one lasts, or where the link is about to end. Told by ``LinkAction/doctor(_:)``.
+  /// Begins a run; false while one lasts, or where the link is about to end. Told by ``LinkAction/examined(_:_:)``.
   public mutating func examine(
     _ request: DoctorRequest, now: MonotonicInstant, into actions: inout [LinkAction]
   ) -> Bool {
@@ -45,7 +45,6 @@ extension LinkCore {
       }
     }
     for trunk in run.trunks { lookUp(trunk.host.host, for: trunk.subject, now: now, into: &actions) }
-    tell("asking the name server", now: now, into: &actions)
     advanceDoctor(now: now, into: &actions)
     return true
   }
@@ -76,12 +75,8 @@ extension LinkCore {
     actions.append(.resolve(host))
   }
 
-  /// A stage of the run, once.
-  mutating func tell(_ stage: String, now: MonotonicInstant, into actions: inout [LinkAction]) {
-    guard doctor?.toldStages.contains(stage) == false else { return }
-    doctor?.toldStages.append(stage)
-    actions.append(.doctor(.progressed(stage)))
-  }
+  /// How far the run is that lasts.
+  public func examination(now: MonotonicInstant) -> DoctorProgress? { doctor?.progress(now: now) }
 
   // MARK: What comes in
 
@@ -178,10 +173,8 @@ extension LinkCore {
     advanceMedia(isLate: isLate, now: now, into: &actions)
     advanceDoctorCalls(now: now, into: &actions)
     guard let run = doctor else { return }
-    if (isLate || isAnswered(run, now: now)) && run.waitingCalls.isEmpty && run.calls.allSatisfy({ $0.stage == .over })
-    {
-      return finishDoctor(now: now, into: &actions)
-    }
+    let waiting = run.waitingFor(now: now)
+    if isLate ? !waiting.contains(.call) : waiting.isEmpty { return finishDoctor(now: now, into: &actions) }
     var deadlines = run.probes.compactMap(\.deadline) + run.media.filter { $0.stage != .over }.map(\.deadline)
     deadlines += [startedAt + DoctorRun.namePatience, startedAt + DoctorRun.limit].filter { $0 > now }
     deadlines += run.calls.compactMap(\.nextDeadline)
@@ -189,23 +182,12 @@ extension LinkCore {
     if let next = deadlines.min() { timers.set(.doctor, at: max(next, now)) }
   }
 
-  /// Whether all that was asked is answered or given up.
-  private func isAnswered(_ run: DoctorRun, now: MonotonicInstant) -> Bool {
-    run.probes.allSatisfy(\.isOver) && run.isMediaOver && run.trunks.allSatisfy(\.isBegun)
-      && run.lookups.allSatisfy { isOver($0, run, now: now) }
-      && run.uplinks.allSatisfy { $0.begun.count == $0.servers.count }
-  }
-
-  private func isOver(_ lookup: DoctorLookup?, _ run: DoctorRun, now: MonotonicInstant) -> Bool {
-    lookup == nil || lookup?.answer != nil || now - run.startedAt >= DoctorRun.namePatience
-  }
-
   private mutating func beginServers(now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let run = doctor else { return }
     let isLast = now - run.startedAt >= DoctorRun.namePatience
     for (place, uplink) in run.uplinks.enumerated() {
       for server in uplink.servers where !uplink.begun.contains(server) {
-        guard isOver(run.lookup(server.host), run, now: now), isLast || isLookedUp(server) else { continue }
+        guard run.isOver(run.lookup(server.host), now: now), isLast || isLookedUp(server) else { continue }
         doctor?.uplinks[place].begun.append(server)
         for (socket, local) in uplink.sockets {
           let targets = endpoints(of: server, isV4: local.address.isV4)
@@ -213,7 +195,6 @@ extension LinkCore {
           if let found = run.lookups.firstIndex(where: { $0.host == server.host }), server.port == nil {
             doctor?.lookups[found].isServed = true
           }
-          tell("asking the STUN servers", now: now, into: &actions)
           sendBinding(.stun(server: server), place, socket, to: target, now: now, into: &actions)
         }
       }
@@ -246,14 +227,13 @@ extension LinkCore {
   private mutating func beginTrunks(now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let run = doctor else { return }
     for (place, trunk) in run.trunks.enumerated() where !trunk.isBegun {
-      guard isOver(run.lookup(trunk.host.host), run, now: now) else { continue }
+      guard run.isOver(run.lookup(trunk.host.host), now: now) else { continue }
       doctor?.trunks[place].isBegun = true
       let fresh = run.lookup(trunk.host.host)?.answer ?? []
       let known = fresh.isEmpty ? addresses(of: trunk.host) : fresh
       let paths = known.compactMap { path(ofTrunk: trunk.index, to: Endpoint($0, port: trunks[trunk.index].port)) }
       doctor?.trunks[place].isUnreachable = paths.isEmpty && !known.isEmpty
       guard let first = paths.first else { continue }
-      tell("asking the providers", now: now, into: &actions)
       for path in paths.prefix(DoctorRun.mostTargets) {
         ask(.options, place, path, method: .options, now: now, into: &actions)
       }
@@ -324,7 +304,6 @@ extension LinkCore {
       doctor?.uplinks[place].stranger = (capable.remote, other)
       doctor?.name(other.address.description)
       let port = external == seen.port ? nil : external
-      tell("asking for a stranger's packet", now: now, into: &actions)
       sendBinding(
         .forward(port: port), place, capable.socket, to: capable.remote,
         attributes: [.changeRequest(STUNChangeRequest(changeIP: true, changePort: true))]
@@ -359,7 +338,11 @@ extension LinkCore {
     let report = DoctorReport(
       findings: run.findings(), at: run.wallTime.description, seconds: (now - run.startedAt).inSeconds,
       isFromDaemon: !run.request.isStandalone, exchanges: run.exchanges, names: run.names)
-    actions.append(.doctor(.finished(report)))
+    var progress = run.progress(now: now)
+    progress.isRunning = false
+    progress.waitingFor = []
+    progress.findings = report.findings
+    actions.append(.examined(report, progress))
   }
 
   /// The link ends: so does the run, with what is known.

@@ -89,8 +89,7 @@ extension LinkCore {
 
   /// The other questions are answered, so that the call's packets are not among theirs.
   private func isReadyToCall(_ run: DoctorRun, now: MonotonicInstant) -> Bool {
-    now - run.startedAt >= DoctorRun.limit
-      || run.probes.allSatisfy(\.isOver) && run.isMediaOver && run.trunks.allSatisfy(\.isBegun)
+    now - run.startedAt >= DoctorRun.limit || run.waitingFor(now: now).allSatisfy { $0 == .call }
   }
 
   private mutating func beginCall(_ place: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
@@ -109,7 +108,6 @@ extension LinkCore {
     }
     if call.obstacle != nil { call.stage = .over }
     doctor?.calls.append(call)
-    actions.append(.doctor(.progressed("calling the own number of \(trunk.subject)")))
   }
 
   private mutating func moveCallOn(now: MonotonicInstant, into actions: inout [LinkAction]) {

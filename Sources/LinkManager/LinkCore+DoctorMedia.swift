@@ -29,7 +29,6 @@ extension LinkCore {
       let hasRoom = portLedger.capacity - portLedger.inUse >= wanted.count || doctorMediaPorts == 0
       guard answering != nil || isDecided, hasRoom else { continue }
       doctor?.uplinks[place].isMediaBegun = true
-      tell("trying media ports", now: now, into: &actions)
       for port in wanted {
         doctor?.media.append(
           DoctorMedia(

@@ -102,7 +102,7 @@ public enum DecisionShape {
       case .resolveService: add(34)
       case .rememberCuts: add(35)
       case .router: add(36)
-      case .doctor: add(37)
+      case .examined: add(37)
       case .resolve(let host):
         add(7)
         add(host.utf8.count)

@@ -150,8 +150,7 @@ public struct ReplayAccount {
       case .audioGap(let direction, let gap):
         return "# audio \(direction.rawValue): \(Self.milliseconds(gap)) ms of silence"
       }
-    case .doctor(.progressed(let stage)): return "# the doctor is \(stage)"
-    case .doctor(.finished(let report)): return "# the doctor's report: \(report.result.rawValue)"
+    case .examined(let report, _): return "# the doctor's report: \(report.result.rawValue)"
     case .statusChanged: return nil
     case .stopped: return "# the link has ended"
     }

@@ -182,8 +182,7 @@ public struct LinkHost: SimulatedHost {
       case .router(let action, let uplink): askRouter(action, uplink: uplink, now: now, into: &actions)
       // The simulated phones speak UDP.
       case .measured, .statusChanged, .listen, .sendStream, .closeStream: break
-      case .doctor(.finished(let report)): reports.append(report)
-      case .doctor(.progressed): break
+      case .examined(let report, _): reports.append(report)
       case .stopped: isStopped = true
       }
     }

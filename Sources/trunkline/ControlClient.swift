@@ -2,6 +2,7 @@ import ControlAPI
 import DatagramSockets
 import Foundation
 import FoundationNetworking
+import LinkManager
 import NetworkTypes
 import TrunklineDaemon
 
@@ -79,6 +80,10 @@ struct ControlClient {
     let answer = try JSONDecoder().decode([String: String].self, from: data)
     guard let path = answer["path"] else { throw Failure.noDaemon("The daemon gave no link.") }
     return "http://\(url.host() ?? ""):\(url.port ?? 80)\(path)"
+  }
+
+  func doctorProgress() async throws -> DoctorProgress {
+    try JSONDecoder().decode(DoctorProgress.self, from: try await send("GET", "api/v1/doctor"))
   }
 
   func status() async throws -> ControlStatus {

@@ -4,6 +4,7 @@ import Foundation
 import LinkManager
 import LinkRecording
 import NetworkTypes
+import Synchronization
 import TrunklineDaemon
 
 struct Doctor: AsyncParsableCommand {
@@ -12,7 +13,7 @@ struct Doctor: AsyncParsableCommand {
       "Proves or refutes each thing that the link needs: ports, names, STUN, SIP, the forward, media, the clock.",
     discussion: """
       Beside a running daemon the questions leave the daemon's own ports and disturb nothing. Without one the configured ports
-      are opened for as long as it takes, and nothing is registered. Each finding is proven, refuted or unprovable, with what
+      are opened for as long as it takes, and nothing is registered. Standard error shows what is still waited for. Each finding is proven, refuted or unprovable, with what
       was seen and the next step.
 
       --call lets each trunk call its own number: the call goes out and comes in again, both ends are here, and a tone is
@@ -62,21 +63,32 @@ struct Doctor: AsyncParsableCommand {
 
   private func ask(_ client: ControlClient) async throws -> DoctorReport {
     let progress = ProgressLine()
-    defer { progress.end() }
     progress.show("the running daemon asks from its own ports")
-    let waiting = Task {
-      for seconds in 1... {
-        try await Task.sleep(for: .seconds(1))
-        if progress.isTerminal { progress.show("the running daemon asks from its own ports, \(seconds) s") }
+    let beginning = ContinuousClock.now
+    let watch = Task {
+      while true {
+        try await Task.sleep(for: .milliseconds(250))
+        if let progressed = try? await client.doctorProgress() {
+          if progressed.isRunning { progress.show(progressed) }
+        } else if progress.isTerminal, !Task.isCancelled {
+          // A daemon of an earlier version does not tell.
+          let seconds = (ContinuousClock.now - beginning).components.seconds
+          progress.show("the running daemon asks from its own ports, \(seconds) s")
+        }
       }
     }
-    defer { waiting.cancel() }
+    let answer: Result<Data, any Error>
     do {
-      let data = try await client.send(
-        "POST", "api/v1/doctor", query: call ? [URLQueryItem(name: "call", value: "true")] : [], timeout: 90)
-      return try JSONDecoder().decode(DoctorReport.self, from: data)
-    } catch let failure as ControlClient.Failure {
-      progress.end()
+      answer = .success(
+        try await client.send(
+          "POST", "api/v1/doctor", query: call ? [URLQueryItem(name: "call", value: "true")] : [], timeout: 90))
+    } catch { answer = .failure(error) }
+    watch.cancel()
+    _ = await watch.result
+    progress.end()
+    do { return try JSONDecoder().decode(DoctorReport.self, from: try answer.get()) } catch let failure
+      as ControlClient.Failure
+    {
       Console.error("trunkline: \(failure)")
       throw ExitCode(69)
     }
@@ -118,11 +130,22 @@ struct Doctor: AsyncParsableCommand {
   }
 }
 
-/// What is being done, on standard error: on a terminal one line that changes, elsewhere a line each.
+/// What is being done, on standard error: on a terminal one line that changes, elsewhere a line whenever something else is
+/// waited for.
 private final class ProgressLine: Sendable {
   let isTerminal = isatty(STDERR_FILENO) == 1
+  private let shown = Mutex<[DoctorFinding.Need]>([])
 
-  func show(_ text: String) { write(isTerminal ? "\r\u{1b}[K\(text)" : "\(text)\n") }
+  func show(_ progress: DoctorProgress) {
+    let isNew = shown.withLock { shown in
+      defer { shown = progress.waitingFor }
+      return shown != progress.waitingFor
+    }
+    if isTerminal || isNew { show(progress.line) }
+  }
+
+  /// A terminal cuts a line that is too long for it, else it could not be written over.
+  func show(_ text: String) { write(isTerminal ? "\r\u{1b}[K\u{1b}[?7l\(text)\u{1b}[?7h" : "\(text)\n") }
 
   func end() { if isTerminal { write("\r\u{1b}[K") } }
 

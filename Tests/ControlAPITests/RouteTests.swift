@@ -69,6 +69,18 @@ import Testing
     #expect(finding["need"] as? String == "sip" && finding["nextStep"] as? String == "Ask the provider.")
   }
 
+  @Test func doctorTellsHowFarItIs() async throws {
+    let answer = try await APIClient(StandInControl()).ask(.get, "/api/v1/doctor")
+    #expect(answer.status == 200)
+    let progress = try answer.json()
+    #expect(
+      progress.keys.sorted() == ["answered", "asked", "elapsedSeconds", "findings", "isRunning", "waitingFor"])
+    #expect(progress["isRunning"] as? Bool == true && progress["elapsedSeconds"] as? Double == 1.5)
+    #expect(progress["waitingFor"] as? [String] == ["media", "fragments"])
+    #expect((progress["findings"] as? [[String: Any]])?.first?["need"] as? String == "sip")
+    #expect(try await APIClient().ask(.get, "/api/v1/doctor", bearer: nil).status == 401)
+  }
+
   @Test func reloadTellsEveryMistake() async throws {
     let control = StandInControl()
     control.state.withLock { $0.reloadMistakes = ["a.yaml:1:1: error: x", "a.yaml:2:1: error: y"] }

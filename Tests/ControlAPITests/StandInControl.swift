@@ -78,6 +78,17 @@ final class StandInControl: LinkControl {
     return DoctorReport(findings: [finding], at: "2026-01-01T10:00:00.000Z", seconds: 1, isFromDaemon: true)
   }
 
+  func doctorProgress() async -> DoctorProgress {
+    var progress = DoctorProgress()
+    progress.isRunning = true
+    progress.elapsedSeconds = 1.5
+    progress.asked = 12
+    progress.answered = 9
+    progress.waitingFor = [.media, .fragments]
+    progress.findings = [DoctorFinding(need: .sip, subject: "trunk trunk0", result: .proven, evidence: "Heard.")]
+    return progress
+  }
+
   func startDemoCall() async throws(ControlFailure) -> String {
     ask("demo call")
     return "r1"

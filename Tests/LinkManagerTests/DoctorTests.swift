@@ -113,6 +113,27 @@ import Testing
     #expect(bench.reports.last?.isFromDaemon == false)
   }
 
+  // MARK: Progress
+
+  @Test func progressNamesWhatIsWaitedFor() throws {
+    let bench = Self.begin()
+    let begun = try #require(bench.core.examination(now: bench.now))
+    #expect(begun.line == "0 s: 0 of 1 questions answered, waiting for sip, fragments, clock")
+    bench.answer(try #require(bench.next(LinkBench.provider, "OPTIONS")), 200, from: LinkBench.provider)
+    bench.wait(.milliseconds(1200))
+    let midway = try #require(bench.core.examination(now: bench.now))
+    #expect(midway.line == "1 s: 1 of 2 questions answered, waiting for fragments")
+    #expect(midway.isRunning && midway.findings.contains { $0.need == .sip && $0.result == .proven })
+    #expect(!midway.findings.contains { $0.need == .fragments })
+    bench.wait(.seconds(5))
+    #expect(bench.core.examination(now: bench.now) == nil)
+    let report = try #require(bench.reports.last)
+    #expect(!bench.lastProgress.isRunning && bench.lastProgress.waitingFor.isEmpty)
+    #expect(bench.lastProgress.findings == report.findings)
+    #expect(bench.lastProgress.elapsedSeconds == report.seconds)
+    #expect(bench.lastProgress.line == "4 s: 1 of 2 questions answered")
+  }
+
   // MARK: Names
 
   @Test func namesAreAskedAnewAndTheLinkKeepsWhatItKnows() throws {

@@ -26,6 +26,7 @@ final class LinkBench {
   var records: [CallRecord] = []
   var verdicts: [Verdict] = []
   var reports: [DoctorReport] = []
+  var lastProgress = DoctorProgress()
   var lookups: [String] = []
   /// What DNS has of services; nothing of any other.
   var services: [String: [ServiceRecord]] = [:]
@@ -91,7 +92,9 @@ final class LinkBench {
     case .media(let command): perform(command)
     case .record(let record): records.append(record)
     case .verdict(let verdict): verdicts.append(verdict)
-    case .doctor(.finished(let report)): reports.append(report)
+    case .examined(let report, let progress):
+      reports.append(report)
+      lastProgress = progress
     case .resolve(let name): lookups.append(name)
     case .resolveService(let service):
       serviceLookups.append(service)

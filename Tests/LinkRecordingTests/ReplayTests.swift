@@ -100,7 +100,7 @@ import Testing
     #expect(recorded.scene.runUntilRegistered())
     #expect(recorded.scene.apply(.examinationAsked(DoctorRequest(calls: true))))
     recorded.scene.run(40)
-    let reports = recorded.taken.flatMap(\.actions).filter { if case .doctor(.finished) = $0 { true } else { false } }
+    let reports = recorded.taken.flatMap(\.actions).filter { if case .examined = $0 { true } else { false } }
     #expect(reports.count == 1)
     let (text, random) = try recorded.recording(key: 3)
     for secret in Self.secrets { #expect(!text.contains(secret), "\(secret)") }

@@ -117,6 +117,23 @@ import Testing
     #expect(world.net.host(world.link, as: LinkHost.self)?.reports.count == 1)
   }
 
+  @Test func progressRunsOutOfNeeds() throws {
+    let world = Self.healthy { $0.link = { _ in } }
+    #expect(world.runUntilRegistered())
+    world.net.apply(.nodeDeafened(world.stun[1]))
+    #expect(world.apply(.examinationAsked(DoctorRequest())))
+    var seen: [[DoctorFinding.Need]] = []
+    while let progress = world.net.host(world.link, as: LinkHost.self)?.link.examination(now: world.net.now) {
+      if seen.last != progress.waitingFor { seen.append(progress.waitingFor) }
+      #expect(progress.findings.allSatisfy { !progress.waitingFor.contains($0.need) })
+      #expect(progress.answered <= progress.asked && progress.elapsedSeconds < 16)
+      world.run(0.05)
+    }
+    #expect(seen.first?.first == .name && seen.first?.contains(.registration) == true)
+    // The server that is silent, then the packet from elsewhere.
+    #expect(seen.last == [.forward], "\(seen)")
+  }
+
   // MARK: Each need
 
   /// What is broken, and the needs that have to be refuted, no other.

@@ -75,6 +75,8 @@ public final class DaemonControl: LinkControl {
     return report
   }
 
+  public func doctorProgress() async -> DoctorProgress { await host.examinationProgress() }
+
   // MARK: The built-in phone
 
   public func startDemoCall() async throws(ControlFailure) -> String {

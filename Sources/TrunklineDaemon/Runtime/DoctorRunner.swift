@@ -5,10 +5,10 @@ import NetworkTypes
 /// The doctor without a daemon: a link that serves nobody opens the configured ports for as long as it takes, and examines
 /// itself. Nothing is registered, but for the call to the own number where that is asked for.
 public enum DoctorRunner {
-  /// - Parameter progress: is given a few words now and then, on another thread.
+  /// - Parameter progress: is told a few times a second how far it is.
   /// - Throws: where this machine lets us open no port at all.
   public static func run(
-    _ configuration: TrunklineConfiguration, calls: Bool, progress: @escaping @Sendable (String) -> Void
+    _ configuration: TrunklineConfiguration, calls: Bool, progress: @escaping @Sendable (DoctorProgress) -> Void
   ) async throws -> DoctorReport {
     var link = configuration.link
     link.lan.interfaces = Daemon.interfaces()
@@ -40,7 +40,16 @@ public enum DoctorRunner {
         statusChanged: {}, stopped: { stopped.continuation.finish() }))
     defer { host.stop() }
     try await host.start()
-    guard let report = await host.examine(request, progress: progress) else {
+    let watch = Task {
+      while true {
+        try await Task.sleep(for: .milliseconds(250))
+        progress(await host.examinationProgress())
+      }
+    }
+    let report = await host.examine(request)
+    watch.cancel()
+    _ = await watch.result
+    guard let report else {
       return DoctorReport(findings: [], at: SystemClock.wallTime().description, seconds: 0, isFromDaemon: false)
     }
     host.shutDown()

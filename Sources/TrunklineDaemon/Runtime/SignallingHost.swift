@@ -76,7 +76,9 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
   var listening: [(socket: LinkSocket, endpoint: Endpoint)] = []
   var openFailure: (any Error)?
   /// Who waits for an examination.
-  var examination: (progress: @Sendable (String) -> Void, finish: @Sendable (DoctorReport?) -> Void)?
+  var examination: (@Sendable (DoctorReport?) -> Void)?
+  /// How the last examination ended.
+  var lastExamination = DoctorProgress()
   /// Whether all that was opened at the start is open.
   private var isStarted = false
   /// What the link was given last.
@@ -289,7 +291,9 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
       case .log(let level, let sentence): listeners.logged(level, sentence)
       case .measured(let measurement): listeners.measured(measurement)
       case .statusChanged: listeners.statusChanged()
-      case .doctor(let event): doctorTold(event)
+      case .examined(let report, let progress):
+        lastExamination = progress
+        endExamination(report)
       case .stopped: listeners.stopped()
       }
     }

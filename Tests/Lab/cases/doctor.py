@@ -52,6 +52,7 @@ def run(lab_arguments, long):
         history = {record["direction"]: record["result"] for record in daemon.api("/history")}
         host.require(history == {"inbound": "answered", "outbound": "answered"}, f"the history says {history}")
         second_run(lab, daemon)
+        named = closed(lab, daemon)
 
         lab.network.run("router", "nft", "flush chain ip forwarded in")
         lab.network.forget_mappings()
@@ -75,7 +76,7 @@ def run(lab_arguments, long):
         host.require(code == 78, f"a file with a mistake ended with {code}, expected 78")
         taken(lab)
         return (f"all {len(alone['findings'])} needs proven in {alone['seconds']:.1f} s without a daemon and {live['seconds']:.1f} s "
-                f"beside one; {spoken(called)}; forward and UDP missed, a dead network in {blocked['seconds']:.1f} s")
+                f"beside one; {spoken(called)}; {named}; forward and UDP missed, a dead network in {blocked['seconds']:.1f} s")
 
 
 def text():
@@ -113,8 +114,9 @@ def examine(lab, name, *words, daemon=None, content=None):
     path = daemon.configuration if daemon else configured(lab, name, content or text())
     written = lab.file(name + "-report.json")
     code, out, errors = verb(lab, path, "--json", "--report", written, *words, environment=daemon.environment if daemon else None)
-    with open(lab.file(name + ".json"), "w") as file:
-        file.write(out)
+    for kind, said in (("json", out), ("progress", errors)):
+        with open(lab.file(f"{name}.{kind}"), "w") as file:
+            file.write(said)
     host.require(out.startswith("{"), f"doctor --json ended with {code} and said {out[:200]} {errors[-300:]}")
     with open(written) as file:
         shown = file.read()
@@ -122,6 +124,29 @@ def examine(lab, name, *words, daemon=None, content=None):
     found = [secret for secret in secrets if secret in shown]
     host.require(not found, f"the report for others shows {', '.join(found)}")
     return code, json.loads(out)
+
+
+def closed(lab, daemon):
+    """A firewall that opens a part of the media ports only; and what is waited for meanwhile is shown."""
+    lab.network.run("office", "nft", "add table inet closed; add chain inet closed in { type filter hook input priority filter; }; "
+                    f"add rule inet closed in udp dport {MEDIA.start + 300}-{MEDIA.stop - 1} drop")
+    report = expect(examine(lab, "closed", daemon=daemon), 1, {"media"}, "with a part of the media ports closed")
+    lab.network.run("office", "nft", "delete table inet closed")
+    finding = next(f for f in report["findings"] if f["need"] == "media")
+    ports = [MEDIA.start + 2 * (place * (len(MEDIA) // 2 - 1) // 7) for place in range(8)]
+    silent = [str(port) for port in ports if port >= MEDIA.start + 300]
+    answered = [str(port) for port in ports if port < MEDIA.start + 300]
+    refused, _, heard = finding["evidence"].partition("got no answer")
+    host.require(all(port in refused for port in silent) and all(port in heard for port in answered),
+                 f"not {', '.join(silent)} are named: {finding['evidence']}")
+    host.require(f"{ports[len(answered) - 1] + 2}-{MEDIA.stop - 1}" in finding["nextStep"], f"the next step is {finding['nextStep']}")
+    with open(lab.file("closed.progress")) as file:
+        progress = file.read()
+    host.require("waiting for" in progress and "media" in progress, f"progress beside the daemon: {progress}")
+    last = daemon.api("/doctor")
+    host.require(not last["isRunning"] and last["waitingFor"] == [] and last["findings"] == report["findings"],
+                 f"the last examination is told as {last}")
+    return f"{len(silent)} of 8 media ports named that a firewall closes"
 
 
 def expect(ran, code, refuted, where, needs=NEEDS):
@@ -151,13 +176,9 @@ def second_run(lab, daemon):
     """One examination at a time."""
     first = lab.network.start("office", EXECUTABLE, "doctor", "--json", "--call", "--config", daemon.configuration, log=lab.file("first.txt"),
                               env=daemon.environment, cwd=lab.folder)
-    answers = []
-
-    def refused():
-        answers.append(daemon.get("/api/v1/doctor", "POST")[0])
-        return 409 in answers or not first.running
-    host.wait_for("a second examination is refused", refused, 20, every=0.01)
-    host.require(409 in answers, f"a second examination was answered with {answers}")
+    host.wait_for("the daemon examines", lambda: daemon.api("/doctor")["isRunning"], 20, every=0.05)
+    answer = daemon.get("/api/v1/doctor", "POST")[0]
+    host.require(answer == 409, f"a second examination was answered with {answer}")
     host.wait_for("the first one ends", lambda: not first.running, 20)
 
 
