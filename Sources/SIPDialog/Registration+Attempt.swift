@@ -78,8 +78,9 @@ extension Registration {
       }
     case .refused:
       let hasPassword = configuration.password.map { !$0.value.isEmpty } ?? false
-      fail(
-        hasPassword ? .wrongPassword(response) : .noPassword(response), now: now, random: &random, into: &actions)
+      let failure: RegistrationFailure =
+        !hasPassword ? .noPassword(response) : digest.isEndless ? .endless : .wrongPassword(response)
+      fail(failure, now: now, random: &random, into: &actions)
     case .wrongRealm(let realm):
       fail(
         .wrongRealm(realm, configured: configuration.realm ?? ""), now: now, random: &random, into: &actions)

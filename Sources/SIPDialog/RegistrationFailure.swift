@@ -24,7 +24,7 @@ struct RegistrationFailure: Equatable {
 
   static let noAnswer = RegistrationFailure(.transient, "noAnswer", "The provider does not answer.")
   static let endless = RegistrationFailure(
-    .transient, "endlessChallenges", "The provider asks for the password again and again and never decides.")
+    .refused, "endlessChallenges", "The provider asks for the password again and again and never decides.")
   static let expiresAtOnce = RegistrationFailure(
     .transient, "expiresAtOnce", "The provider accepts the registration but does not keep it.")
   static let unsupported = RegistrationFailure(

@@ -32,6 +32,8 @@ public struct DigestSession: Sendable, Codable {
   private let realm: String?
   private var slots: [Slot] = []
   private var challengesInRow = 0
+  /// Whether the last challenge was one too many of which none said that the credentials are wrong.
+  public private(set) var isEndless = false
 
   /// `realm`: the only one that the password is used for; `nil` for any.
   public init(username: String, password: Redacted<String>?, realm: String? = nil) {
@@ -59,7 +61,8 @@ public struct DigestSession: Sendable, Codable {
     let allowed = realms.filter { realm == nil || realm?.lowercased() == $0.lowercased() }
     guard !allowed.isEmpty else { return .wrongRealm(first) }
     challengesInRow += 1
-    guard challengesInRow <= Self.challengeLimit else {
+    isEndless = challengesInRow > Self.challengeLimit
+    guard !isEndless else {
       endAttempt()
       return .refused
     }

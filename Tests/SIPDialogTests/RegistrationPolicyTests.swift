@@ -47,6 +47,14 @@ import Testing
     #expect(bench.sent.count == 3, "the second chance needs one REGISTER, with the nonce at hand")
   }
 
+  /// `stale` says that the password is right (RFC 7616 §3.3).
+  @Test func whoIsAlwaysStaleDoesNotRefuseThePassword() {
+    var bench = RegistrationBench()
+    bench.start()
+    bench.run(for: .seconds(20), Self.refusers[4].reply)
+    #expect(bench.failures.map(\.code) == ["endlessChallenges"])
+  }
+
   @Test func correctedPasswordIsFoundByItself() {
     var bench = RegistrationBench()
     bench.start()

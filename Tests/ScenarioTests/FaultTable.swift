@@ -62,6 +62,8 @@ struct Fault: Sendable, CustomTestStringConvertible {
     }
     // Nobody is left to be asked whether it is the line.
     if codes == [.lineDown, .stunServersUnresolved] { return [.stunServersUnresolved, .providerSilent] }
+    // The link takes the router for one that gives each destination another port, and asks no further why nothing comes in.
+    if codes == [.twoLines, .oneWayAudioIn] { return [.twoLines, .audioUnreachable] }
     // Without the provider's word two servers are two opinions.
     if codes == [.noAnswer, .lyingServer] { return [.noAnswer, .stunServersDisagree] }
     return nil
@@ -211,7 +213,6 @@ extension Fault {
 
   /// Codes that no row has, and where they are shown instead.
   static let elsewhere: [(place: String, codes: [VerdictCode])] = [
-    ("what the address tribunal finds", [.sipALG, .carrierNAT, .twoLines, .stunServersDisagree]),
     ("NATScenarios", [.audioUnreachable]),
     ("FailOverScenarios", [.uplinkLost]),
     (
@@ -219,7 +220,6 @@ extension Fault {
       [.callUnknownAfterMove, .callRefusedAfterMove, .callUnansweredAfterMove, .callBarredAfterMove]
     ),
     ("RegistrationPolicyTests", [.redirected, .unsupportedAuthentication]),
-    ("nowhere: no provider of ours does it", [.endlessChallenges]),
     ("FailedCallTests", [.callUnacknowledged]),
     ("ClientTests of PortMapping", [.natBeforeRouter]),
     ("CallStoreTests, and the lab with a real disk", [.diskFull, .storeUnusable]),
@@ -259,6 +259,10 @@ extension Fault {
     registration(403, .forbidden), registration(404, .unknownUser), registration(405, .notARegistrar),
     registration(420, .refused), registration(423, .intervalTooBrief), registration(480, .providerBusy),
     registration(503, .providerError),
+    Fault(
+      name: "the provider asks for the password for ever", area: .registration, code: .endlessChallenges,
+      breaks: { $0.changeProvider { $0.quirks.staleNonceEvery = 1 } }, shows: { $0.registerNow() },
+      repairs: { $0.changeProvider { $0.quirks.staleNonceEvery = nil } }, heals: 420),
     Fault(
       name: "a registration is granted no time", area: .registration, code: .expiresAtOnce,
       breaks: { $0.changeProvider { $0.quirks.grantedExpires = 0 } }, shows: { $0.registerNow() },
@@ -307,7 +311,26 @@ extension Fault {
         $0.net.apply(.nodeHears($0.stun[0]))
       }, shows: { $0.run(120) },
       repairs: { $0.reconfigure { $0.uplinks[0].stunServers = [HostPort(host: "stun.elsewhere.example")] } }),
+    Fault(
+      name: "a STUN server lies, and the provider does not say what it sees", area: .stun, code: .stunServersDisagree,
+      begins: {
+        $0.net.setRewriter(PayloadRewriter(outward: { $1.bytes }, inward: withoutReceived), of: $0.router)
+        $0.server(1) { $0.lie = endpoint("192.0.2.99:1234") }
+      }, shows: { $0.run(30) },
+      repairs: { $0.reconfigure { $0.uplinks[0].stunServers.removeLast() } }),
+    Fault(
+      name: "SIP leaves by another line than STUN", area: .stun, code: .twoLines,
+      begins: { scene in for server in 0...1 { scene.server(server) { $0.lie = endpoint("192.0.2.99:65002") } } },
+      shows: { $0.run(30) },
+      repairs: { scene in for server in 0...1 { scene.server(server) { $0.lie = nil } } }, heals: 90, needsTrunk: true),
   ]
+
+  /// What a provider that does not say where it saw us (RFC 3261 §18.2.1 has it say so) would have answered.
+  @Sendable static func withoutReceived(_ came: Datagram, _ leaves: Datagram) -> [UInt8] {
+    guard came.source.port == 5060, leaves.bytes.starts(with: Array("SIP/2.0".utf8)) else { return leaves.bytes }
+    let received = ";received=\(came.destination.address)"
+    return Array(String(decoding: leaves.bytes, as: UTF8.self).replacing(received, with: "").utf8)
+  }
 
   static let routers: [Fault] = [
     router("the router lies about a mapping", .mappingLeadsNowhere, by: .upnp) {
@@ -317,6 +340,13 @@ extension Fault {
     router("the router refuses mappings", .portMappingRefused) { $0.refuses = true },
     router("the router gives no mappings", .portMappingUnavailable) { $0.protocols = [] },
     router("the usual port is taken at the router", .externalPortTaken) { $0.takenPorts = [5060] },
+    router("a carrier's NAT", .carrierNAT) { $0.externalAddress = address("100.64.3.2") },
+    Fault(
+      name: "the router rewrites SIP", area: .router, code: .sipALG,
+      breaks: { $0.net.setRewriter(TribunalScenarios.gateway, of: $0.router) },
+      shows: {
+        for _ in 0..<2 { $0.registerNow() }
+      }, repairs: { $0.net.setRewriter(nil, of: $0.router) }, needsTrunk: true),
     router("double NAT", .doubleNAT) { $0.externalAddress = address("10.0.0.2") },
     router("the router tells another address", .routerAddressDiffers) { $0.externalAddress = address("203.0.113.200") },
     Fault(
