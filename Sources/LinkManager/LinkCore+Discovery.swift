@@ -80,6 +80,7 @@ extension LinkCore {
       findings.bindingLifetimeIsAtLeast = before?.bindingLifetimeIsAtLeast ?? false
     }
     uplinks[uplink].nat.findings = findings
+    doubtRouterAddress(uplink, now: now, into: &actions)
     if let told = findings.routerAddress {
       uplinks[uplink].tribunal.heard(.router, sees: told, now: now)
       judge(uplink, now: now, into: &actions)

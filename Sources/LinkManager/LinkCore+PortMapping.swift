@@ -37,7 +37,7 @@ struct UplinkRouter: Sendable, Codable {
 /// Port mappings: when the router is asked for some, and what becomes of what it gives.
 ///
 /// The router is listened to on every IPv4 uplink, since it announces a change of its address sooner than anything else
-/// shows it. It is asked for something only where the configuration says so, or where the NAT leaves no other way: behind
+/// shows it. It is asked for its address outside where nobody said that it is to be left alone, and for mappings only where the configuration says so, or where the NAT leaves no other way: behind
 /// one whose mapping depends on the destination, far ends and providers that send to what they are told reach us by a mapped
 /// port alone.
 extension LinkCore {
@@ -104,6 +104,26 @@ extension LinkCore {
   ) {
     guard address.isV4, uplinks[uplink].router != nil else { return }
     withRouter(uplink, now: now, into: &actions) { $0.addressSeen(address, now: now, into: &$1, news: &$2) }
+    hearRouter(uplink, now: now, into: &actions)
+  }
+
+  /// The router is a witness: ``AddressTribunal`` hears what it says its external address is.
+  private mutating func hearRouter(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard let router = uplinks[uplink].router, router.client.router != nil, !isStopping else { return }
+    let configuration = uplinks[uplink].configuration
+    let isWanted =
+      configuration.incoming != .off && configuration.publicAddress == nil && configuration.discoversNAT
+    if isWanted { seedRouter(uplink) }
+    let peer = sockets[router.socket.rawValue].stun?.currentServer
+    withRouter(uplink, now: now, into: &actions) {
+      $0.wantAddress(isWanted, peer: peer, now: now, into: &$1, news: &$2)
+    }
+  }
+
+  /// Something was learned of the line, or has happened to it: the router is asked at once.
+  mutating func doubtRouterAddress(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    guard uplinks[uplink].router != nil, !isStopping else { return }
+    withRouter(uplink, now: now, into: &actions) { $0.doubtAddress(now: now, into: &$1, news: &$2) }
   }
 
   // MARK: What is wanted
@@ -156,6 +176,7 @@ extension LinkCore {
       }
       mappingsChanged(uplink, now: now, into: &actions)
     }
+    hearRouter(uplink, now: now, into: &actions)
   }
 
   private mutating func seedRouter(_ uplink: Int) {

@@ -189,10 +189,9 @@ extension LinkCore {
     }
   }
 
-  /// What the router says is known where mappings are asked for, else from the last discovery. One whose word differs is heard
-  /// only when its client has found that it stays so.
+  /// A router whose word differs is heard only when its client has found that it stays so.
   private mutating func hearRouterAndHost(_ uplink: Int, now: MonotonicInstant) {
-    if let client = uplinks[uplink].router?.client, client.protocolInUse != nil, let told = client.externalAddress {
+    if let client = uplinks[uplink].router?.client, let told = client.toldAddress {
       let isJudged = client.findings.contains {
         switch $0 {
         case .privateAddress, .otherAddress: true

@@ -75,6 +75,7 @@ extension LinkCore {
         lineLost(uplink, index, since: since, now: now, into: &actions)
       case .lineReturned(let lost, let back):
         witnessesAreVoid(uplink, now: now)
+        doubtRouterAddress(uplink, now: now, into: &actions)
         lineReturned(uplink, lost: lost, at: back, now: now, into: &actions)
       case .serversSilent:
         uplinks[uplink].lastError = ErrorStatus(

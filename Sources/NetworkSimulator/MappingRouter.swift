@@ -10,9 +10,24 @@ public struct MappingRouter: Sendable {
     public var client: IPAddress
     public var internalPort: UInt16
     public var externalPort: UInt16
+    /// The only one that it is for: PCP's PEER.
+    public var remote: Endpoint?
     public var nonce: UInt128
     /// `nil` for one that does not end.
     public var expiresAt: MonotonicInstant?
+  }
+
+  /// A flow of somebody inside, and where it leaves.
+  public struct Flow: Sendable, Hashable {
+    public var inside: Endpoint
+    public var remote: Endpoint
+    public var outside: Endpoint
+
+    public init(inside: Endpoint, remote: Endpoint, outside: Endpoint) {
+      self.inside = inside
+      self.remote = remote
+      self.outside = outside
+    }
   }
 
   // MARK: What it is like
@@ -26,6 +41,11 @@ public struct MappingRouter: Sendable {
   public var lies = false
   /// It refuses mappings, by the words of each protocol.
   public var refuses = false
+  /// PCP: MAP alone, or PEER alone, is refused so.
+  public var mapRefusal: PCPResultCode?
+  public var peerRefusal: PCPResultCode?
+  /// Flows that it translates for others than PEER: they have a port already, which PEER is told (RFC 6887 §12.3).
+  public var flows: [Flow] = []
   /// No lease is longer, in seconds.
   public var longestLease: UInt32 = 86_400
   /// UPnP: only leases without an end (error 725).
@@ -44,6 +64,10 @@ public struct MappingRouter: Sendable {
   public private(set) var entries: [Entry] = []
   /// Requests for mappings that came, repetitions and deletions too.
   public private(set) var requests = 0
+  /// Flows that were asked for by PEER. They let nobody else in.
+  public private(set) var peers: [Entry] = []
+  /// Whatever came to it, be it answered or not.
+  public private(set) var heard = 0
   private var beganAt: MonotonicInstant
   private var subscribedUntil: MonotonicInstant?
   private static let most = 1024
@@ -59,6 +83,7 @@ public struct MappingRouter: Sendable {
   /// Everything is forgotten, and the epoch begins anew.
   public mutating func reboot(now: MonotonicInstant, externalAddress: IPAddress? = nil) {
     entries = []
+    peers = []
     subscribedUntil = nil
     beganAt = now
     if let externalAddress { self.externalAddress = externalAddress }
@@ -85,6 +110,7 @@ public struct MappingRouter: Sendable {
 
   private mutating func expire(now: MonotonicInstant) {
     entries.removeAll { entry in entry.expiresAt.map { $0 <= now } ?? false }
+    peers.removeAll { entry in entry.expiresAt.map { $0 <= now } ?? false }
   }
 
   // MARK: PCP and NAT-PMP
@@ -93,6 +119,7 @@ public struct MappingRouter: Sendable {
   public mutating func answer(
     _ bytes: Span<UInt8>, from source: Endpoint, now: MonotonicInstant
   ) -> [UInt8]? {
+    heard += 1
     guard !isSilent, bytes.count >= 2 else { return nil }
     expire(now: now)
     if bytes[0] == 2, protocols.contains(.pcp) {
@@ -116,9 +143,14 @@ public struct MappingRouter: Sendable {
       return response
     }
     guard var mapping = request.mapping else { return response }
+    if let remote = mapping.remote {
+      (response.result, response.lifetime) = peer(&mapping, remote, request.lifetime, from: source, now: now)
+      response.mapping = mapping
+      return response
+    }
     requests += 1
-    guard !refuses else {
-      response.result = PCPResultCode.notAuthorized.rawValue
+    guard !refuses, mapRefusal == nil else {
+      response.result = (mapRefusal ?? .notAuthorized).rawValue
       return response
     }
     let position = entries.firstIndex {
@@ -144,6 +176,41 @@ public struct MappingRouter: Sendable {
         protocol: .pcp, transport: mapping.transport, client: source.address, internalPort: mapping.internalPort,
         externalPort: port, nonce: mapping.nonce, expiresAt: now + .seconds(Int64(response.lifetime))))
     return response
+  }
+
+  /// The result of a PEER, and the lifetime that is granted.
+  private mutating func peer(
+    _ mapping: inout PCPMapping, _ remote: Endpoint, _ lifetime: UInt32, from source: Endpoint, now: MonotonicInstant
+  ) -> (UInt8, UInt32) {
+    func refused(_ code: PCPResultCode) -> (UInt8, UInt32) { (code.rawValue, 1800) }
+    if refuses || peerRefusal != nil { return refused(peerRefusal ?? .notAuthorized) }
+    let inside = Endpoint(source.address, port: mapping.internalPort)
+    let position = peers.firstIndex {
+      $0.transport == mapping.transport && $0.client == inside.address && $0.internalPort == inside.port
+        && $0.remote == remote
+    }
+    if let position, peers[position].nonce != mapping.nonce { return refused(.notAuthorized) }
+    if lifetime == 0 {
+      if let position { peers.remove(at: position) }
+      return (0, 0)
+    }
+    let held = position.map { Endpoint(externalAddress, port: peers[$0].externalPort) }
+    let present = flows.first { $0.inside == inside && $0.remote == remote }?.outside ?? held
+    if let present, mapping.external.port > 0, mapping.external != present { return refused(.cannotProvideExternal) }
+    let wanted = mapping.external.port > 0 ? mapping.external.port : inside.port
+    mapping.external =
+      present ?? Endpoint(externalAddress, port: free(mapping.transport, near: wanted, unless: nil))
+    let granted = min(lifetime, longestLease)
+    let entry = Entry(
+      protocol: .pcp, transport: mapping.transport, client: inside.address, internalPort: inside.port,
+      externalPort: mapping.external.port, remote: remote, nonce: mapping.nonce,
+      expiresAt: now + .seconds(Int64(granted)))
+    if let position {
+      peers[position] = entry
+    } else if peers.count < Self.most {
+      peers.append(entry)
+    }
+    return (0, granted)
   }
 
   private mutating func answer(
@@ -203,6 +270,7 @@ public struct MappingRouter: Sendable {
 
   /// The answer to what a client at `client` asks by UPnP.
   public mutating func answer(_ request: UPnPRequest, from client: IPAddress, now: MonotonicInstant) -> UPnPResult {
+    heard += 1
     expire(now: now)
     guard !isSilent, protocols.contains(.upnp) else {
       if case .discover = request { return .notFound }

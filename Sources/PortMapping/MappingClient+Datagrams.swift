@@ -36,7 +36,8 @@ extension MappingClient {
     let mapping = PCPMapping(
       nonce: lease.nonce, transport: lease.wish.transport, internalPort: lease.wish.internalPort, external: external,
       remote: lease.wish.remote)
-    let request = PCPRequest(lifetime: delete ? 0 : Self.lifetime, client: local, mapping: mapping)
+    let lifetime = lease.id == addressLease ? Self.addressLifetime : Self.lifetime
+    let request = PCPRequest(lifetime: delete ? 0 : lifetime, client: local, mapping: mapping)
     actions.append(.send(request.encoded(), to: Endpoint(router, port: Self.port)))
     leases[index].requestSent(until: now + (delete ? .milliseconds(400) : pcpWait(afterSending: lease.sent)))
   }
@@ -56,9 +57,10 @@ extension MappingClient {
       routerRestarted(now: now, into: &actions, news: &news)
     }
     let isSpoken = response.resultCode != .unsupportedVersion
+    if isSpoken { speaksPCP = true }
     if stage == .probing, isAllowed(.pcp) {
       if isSpoken {
-        settle(.pcp, now: now, into: &actions)
+        settle(.pcp, now: now, into: &actions, news: &news)
       } else {
         // It speaks a later version only.
         timers.cancel(.pcpProbe)
@@ -80,6 +82,11 @@ extension MappingClient {
       return
     }
     switch response.resultCode {
+    case let code where mapping.remote != nil && code != .success && code != .cannotProvideExternal:
+      // PEER is not to be had: MAP may be, and nobody asked for a mapping.
+      change(index, now: now, into: &actions, news: &news) { lease, _ in
+        lease.refused(for: .seconds(Int64(response.lifetime)), now: now)
+      }
     case .success:
       guard response.lifetime > 0, mapping.external.port > 0, !mapping.external.address.isUnspecified else { return }
       var random = random
@@ -90,9 +97,7 @@ extension MappingClient {
       }
       self.random = random
       set(.stranger, false, news: &news)
-      if mapping.transport == .udp, mapping.remote == nil {
-        addressTold(mapping.external.address, now: now, news: &news)
-      }
+      if mapping.transport == .udp { addressTold(mapping.external.address, now: now, news: &news) }
     case .cannotProvideExternal:
       var random = random
       change(index, now: now, into: &actions, news: &news) {
@@ -106,12 +111,7 @@ extension MappingClient {
       protocolRefused(.pcp, code: Int(response.result), now: now, into: &actions, news: &news)
     case .notAuthorized, .unsupportedVersion, .unsupportedOpcode, .unsupportedProtocol, .malformedRequest,
       .unsupportedOption, .malformedOption, nil:
-      if leases[index].wish.remote != nil {
-        // PEER alone is not there: MAP may be.
-        refuse(index, for: .seconds(1800), code: Int(response.result), now: now, &actions, &news)
-      } else {
-        protocolRefused(.pcp, code: Int(response.result), now: now, into: &actions, news: &news)
-      }
+      protocolRefused(.pcp, code: Int(response.result), now: now, into: &actions, news: &news)
     }
   }
 
@@ -129,7 +129,6 @@ extension MappingClient {
   mutating func sendNATPMP(_ index: Int, delete: Bool, now: MonotonicInstant, into actions: inout [RouterAction]) {
     guard let router else { return }
     let lease = leases[index]
-    guard lease.wish.remote == nil else { return leases[index].refused(for: .seconds(1800), now: now) }
     let request = NATPMPRequest.map(
       lease.wish.transport, internalPort: lease.wish.internalPort, suggested: delete ? 0 : lease.suggested,
       lifetime: delete ? 0 : Self.lifetime)
@@ -153,8 +152,9 @@ extension MappingClient {
     switch response.content {
     case .externalAddress(let address):
       addressTold(address, now: now, news: &news)
-      if stage == .probing, isAllowed(.natPMP), probesSent > 0 { settle(.natPMP, now: now, into: &actions) }
-      natPMPAnswered = true
+      if stage == .probing, isAllowed(.natPMP), probesSent > 0 {
+        settle(.natPMP, now: now, into: &actions, news: &news)
+      }
     case .mapped(let transport, let inside, let outside, let lifetime):
       guard
         let index = leases.firstIndex(where: {

@@ -15,7 +15,9 @@ extension MappingClient {
 
   /// The router told its external address, by whatever protocol.
   mutating func addressTold(_ address: IPAddress, now: MonotonicInstant, news: inout [MappingNews]) {
-    guard !address.isUnspecified, address != externalAddress else { return }
+    guard !address.isUnspecified else { return }
+    isAddressFresh = true
+    guard address != externalAddress else { return }
     let before = externalAddress
     externalAddress = address
     if before != nil { suspect(now: now, news: &news) }

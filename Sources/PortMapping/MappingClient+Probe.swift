@@ -51,24 +51,27 @@ extension MappingClient {
       probesSent += 1
       if probesSent < 5 { timers.set(.natPMPProbe, at: now + .milliseconds(250 << (probesSent - 1))) }
     case .upnpProbe:
-      if upnpVersion != nil, isAllowed(.upnp) { return settle(.upnp, now: now, into: &actions) }
+      if upnpVersion != nil, isAllowed(.upnp) { return settle(.upnp, now: now, into: &actions, news: &news) }
       let end = probingSince + Self.patience
       guard now < end else {
         stage = .nothing
         timers.set(.probeAgain, at: now + Self.again)
-        return set(.speaksNothing, refusedProtocols.isEmpty, news: &news)
+        return set(.speaksNothing, refusedProtocols.isEmpty && hasWishes, news: &news)
       }
       timers.set(.upnpProbe, at: min(now + .milliseconds(250), end))
     default: break
     }
   }
 
-  mutating func settle(_ spoken: MappingProtocol, now: MonotonicInstant, into actions: inout [RouterAction]) {
+  mutating func settle(
+    _ spoken: MappingProtocol, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
     stage = .settled(spoken)
+    addressTries = 0
     for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain] { timers.cancel(timer) }
     var unused: [MappingNews] = []
     set(.speaksNothing, false, news: &unused)
-    if spoken != .pcp { askForAddress(now: now, into: &actions) }
+    askForAddress(now: now, into: &actions, news: &news)
     subscribe(into: &actions)
     // A leftover of UPnP is removed by UPnP, whatever else is spoken.
     if spoken != .upnp, leases.contains(where: { $0.protocol == .upnp }), upnpVersion == nil,
@@ -86,7 +89,8 @@ extension MappingClient {
     guard stage == .settled(spoken) else { return }
     set(.refuses(spoken, code: code), true, news: &news)
     if !refusedProtocols.contains(spoken) { refusedProtocols.append(spoken) }
-    for index in leases.indices where leases[index].protocol == spoken && leases[index].state != .removing {
+    for index in leases.indices
+    where leases[index].protocol == spoken && leases[index].state != .removing && leases[index].wish.remote == nil {
       change(index, now: now, into: &actions, news: &news) { lease, _ in lease.moved() }
       leases[index].protocol = nil
     }

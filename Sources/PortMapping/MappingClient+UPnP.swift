@@ -4,7 +4,13 @@ import NetworkTypes
 extension MappingClient {
   /// Not every gateway tells what it is subscribed to for, and none that it began anew: the address is asked for so often.
   private static let addressPeriod = Duration.seconds(30)
-  private static let natPMPAddressPeriod = Duration.seconds(300)
+  /// So often where nothing is mapped, which could be gone, and by NAT-PMP, which announces what changes.
+  private static let quietAddressPeriod = Duration.seconds(300)
+  /// By PCP, which has no question for it, the other protocols are tried so often, and so soon after each other.
+  private static let mostAddressTries = 3
+  private static let addressPause = Duration.seconds(2)
+  /// RFC 863: whatever comes there is thrown away.
+  private static let discardPort: UInt16 = 9
   private static let retry = Duration.seconds(10)
   private static let mostQuestions = 64
   /// A gateway that has no events is asked for them again so much later.
@@ -19,35 +25,73 @@ extension MappingClient {
   }
 
   /// Asks for the external address, where the protocol in use tells it apart from the mappings.
-  mutating func askForAddress(now: MonotonicInstant, into actions: inout [RouterAction]) {
-    guard let router else { return }
-    switch stage {
-    case .settled(.natPMP):
-      actions.append(.send(NATPMPRequest.externalAddress.encoded(), to: Endpoint(router, port: Self.port)))
-      timers.set(.address, at: now + Self.natPMPAddressPeriod)
-    case .settled(.upnp):
-      if !questions.contains(where: { $0.what == .address }) { ask(.address, .externalAddress, into: &actions) }
+  mutating func askForAddress(
+    now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    guard let spoken = protocolInUse else { return }
+    timers.set(.address, at: now + Self.quietAddressPeriod)
+    guard wantsAddress || hasWishes else { return }
+    switch spoken {
+    case .natPMP: askByNATPMP(into: &actions)
+    case .upnp:
+      askByUPnP(into: &actions)
       // Nothing shows that a gateway began anew but that what it held is gone.
       if let lease = leases.first(where: { $0.state == .held && $0.protocol == .upnp }), let port = lease.externalPort,
         !questions.contains(where: { $0.what == .verify(lease: lease.id) })
       {
         ask(.verify(lease: lease.id), .entry(lease.wish.transport, externalPort: port), into: &actions)
       }
-      timers.set(.address, at: now + Self.addressPeriod)
-    case .idle, .probing, .nothing, .settled(.pcp): break
+      if hasWishes { timers.set(.address, at: now + Self.addressPeriod) }
+    case .pcp:
+      // A mapping tells it. Without one, who speaks PCP mostly speaks something else that does.
+      guard !hasWishes else { return }
+      if isAllowed(.natPMP) { askByNATPMP(into: &actions) }
+      if upnpVersion != nil { askByUPnP(into: &actions) }
+      if let index = leases.firstIndex(where: { $0.id == addressLease }) {
+        guard leases[index].state == .held else { return }
+        return change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
+      }
+      guard externalAddress == nil else { return }
+      addressTries += 1
+      if addressTries <= Self.mostAddressTries {
+        timers.set(.address, at: now + Self.addressPause)
+      } else if let addressPeer {
+        let wish = MappingWish(internalPort: Self.discardPort, preferredPort: 0, remote: addressPeer)
+        addressLease = nextLease
+        if request(wish, now: now, into: &actions, news: &news) == nil { addressLease = nil }
+      }
     }
+  }
+
+  private func askByNATPMP(into actions: inout [RouterAction]) {
+    guard let router else { return }
+    actions.append(.send(NATPMPRequest.externalAddress.encoded(), to: Endpoint(router, port: Self.port)))
+  }
+
+  private mutating func askByUPnP(into actions: inout [RouterAction]) {
+    if !questions.contains(where: { $0.what == .address }) { ask(.address, .externalAddress, into: &actions) }
+  }
+
+  /// The flow that told the address is not needed any more.
+  mutating func closeAddressFlow(
+    now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    guard let lease = addressLease else { return }
+    addressLease = nil
+    release(lease, now: now, into: &actions, news: &news)
   }
 
   /// Asks to be told of changes, where UPnP is spoken.
   mutating func subscribe(into actions: inout [RouterAction]) {
-    guard stage == .settled(.upnp), !isStopping, !questions.contains(where: { $0.what == .subscribe }) else { return }
+    guard stage == .settled(.upnp), hasWishes, !isStopping, !questions.contains(where: { $0.what == .subscribe }) else {
+      return
+    }
     ask(.subscribe, .subscribe, into: &actions)
   }
 
   mutating func askUPnP(_ index: Int, delete: Bool, now: MonotonicInstant, into actions: inout [RouterAction]) {
     guard let local else { return }
     let lease = leases[index]
-    guard lease.wish.remote == nil else { return leases[index].refused(for: .seconds(1800), now: now) }
     guard let version = upnpVersion else { return leases[index].postponed(until: now + .seconds(1)) }
     // An answer is always given, be it that there was none; the deadline is for a shell that forgets, and for the end.
     leases[index].requestSent(until: now + (delete && isStopping ? .milliseconds(700) : .seconds(15)))
@@ -90,7 +134,7 @@ extension MappingClient {
       // A gateway that is not there any more has begun anew when it is back, perhaps at another place.
       if result == .failed { upnpLost(now: now, into: &actions, news: &news) }
     case .subscribe:
-      guard stage == .settled(.upnp) else { return }
+      guard stage == .settled(.upnp), hasWishes else { return }
       var wait = Self.subscriptionRetry
       if case .subscribed(let seconds) = result { wait = .seconds(max(30, Int64(seconds) / 2)) }
       timers.set(.subscription, at: now + wait)

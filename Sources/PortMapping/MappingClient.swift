@@ -2,8 +2,8 @@ public import NetworkTypes
 
 /// Everything that is asked of one router: which protocol it speaks, the leases, its epoch, its external address.
 ///
-/// It is told what happened and answers with ``RouterAction`` and ``MappingNews``. Without a lease it asks for nothing, and
-/// only listens to what the router announces.
+/// It is told what happened and answers with ``RouterAction`` and ``MappingNews``. Where neither a mapping nor the external
+/// address is wanted it asks for nothing, and only listens to what the router announces.
 public struct MappingClient: Sendable, Codable {
   enum Stage: Sendable, Hashable, Codable {
     /// Nothing was asked yet.
@@ -50,6 +50,15 @@ public struct MappingClient: Sendable, Codable {
   public internal(set) var local: IPAddress?
   /// The router's external address, as it says.
   public internal(set) var externalAddress: IPAddress?
+  /// Whether the router said so after the public address changed last.
+  var isAddressFresh = false
+  /// Whether the external address is asked for where no mapping is wanted, too.
+  public private(set) var wantsAddress = false
+  /// Whom a flow is opened to where PCP alone is spoken, and no mapping tells the address.
+  var addressPeer: Endpoint?
+  /// The lease of that flow.
+  var addressLease: Int?
+  var addressTries = 0
   /// The public address, as the world sees it.
   public internal(set) var seenAddress: IPAddress?
   var stage = Stage.idle
@@ -61,18 +70,21 @@ public struct MappingClient: Sendable, Codable {
   var questions: [AskedQuestion] = []
   var nextQuestion: UInt64 = 1
   var upnpVersion: Int?
+  /// Whether PCP was answered, be it with a refusal.
+  var speaksPCP = false
   var probesSent = 0
   var probingSince = MonotonicInstant(nanoseconds: 0)
-  var natPMPAnswered = false
   /// The findings that hold now.
   public internal(set) var findings: [RouterFinding] = []
   private var lastKept: [KeptLease] = []
-  private var nextLease = 1
+  var nextLease = 1
   var hintedAt: MonotonicInstant?
   private(set) var isStopping = false
 
   /// What a lease is asked for, in seconds.
   static let lifetime: UInt32 = 3600
+  /// The same for the flow that tells the external address. What a killed process leaves of it is gone as soon.
+  static let addressLifetime: UInt32 = 600
   /// RFC 6886 §1.1, RFC 6887 §19.
   public static let port: UInt16 = 5351
   public static let mostLeases = 512
@@ -108,6 +120,12 @@ public struct MappingClient: Sendable, Codable {
 
   public func lease(_ id: Int) -> PortLease? { leases.first { $0.id == id } }
 
+  /// Whether a port shall be mapped, for everybody.
+  var hasWishes: Bool { leases.contains { $0.wish.remote == nil && $0.state != .removing } }
+
+  /// The external address that the router told since the public address changed last, where that or a mapping is wanted.
+  public var toldAddress: IPAddress? { isAddressFresh && (wantsAddress || hasWishes) ? externalAddress : nil }
+
   /// Where the world reaches the port of a lease; `nil` while it does not, or while what the router says cannot be true.
   public func endpoint(of id: Int) -> Endpoint? {
     guard let lease = lease(id), lease.isHeld, let port = lease.externalPort else { return nil }
@@ -122,11 +140,39 @@ public struct MappingClient: Sendable, Codable {
   /// Begins: looks for the router, so that its announcements are heard.
   public mutating func start(into actions: inout [RouterAction]) { actions.append(.findRouter) }
 
+  /// The router's external address is wanted, or no more, mappings or not. PCP has no question for it alone: where nothing
+  /// else is spoken, a flow of the discard port to `peer` is opened, which lets nobody else in (RFC 6887 §11.6, §12).
+  public mutating func wantAddress(
+    _ isWanted: Bool, peer: Endpoint?, now: MonotonicInstant, into actions: inout [RouterAction],
+    news: inout [MappingNews]
+  ) {
+    addressPeer = peer
+    guard isWanted != wantsAddress, !isStopping else { return }
+    wantsAddress = isWanted
+    if !isWanted { closeAddressFlow(now: now, into: &actions, news: &news) }
+    askForAddress(now: now, into: &actions, news: &news)
+    advance(now: now, into: &actions, news: &news)
+  }
+
+  /// The external address may be another one: it is asked for.
+  public mutating func doubtAddress(
+    now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
+  ) {
+    guard wantsAddress || hasWishes, !isStopping else { return }
+    askForAddress(now: now, into: &actions, news: &news)
+    advance(now: now, into: &actions, news: &news)
+  }
+
   /// A port shall be reachable. Answers the number of its lease, or `nil` where there are too many.
   public mutating func request(
     _ wish: MappingWish, now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
   ) -> Int? {
     guard leases.count < Self.mostLeases, !isStopping else { return nil }
+    if wish.remote == nil {
+      closeAddressFlow(now: now, into: &actions, news: &news)
+      // That nothing answered was nothing to tell of until now.
+      if stage == .nothing, !hasWishes, !findings.contains(.speaksNothing) { stage = .idle }
+    }
     let id = nextLease
     nextLease += 1
     let nonce = (UInt128(random.next()) << 64 | UInt128(random.next())) & (UInt128(1) << 96 - 1)
@@ -143,6 +189,7 @@ public struct MappingClient: Sendable, Codable {
       if old.protocol == .upnp { lease.inherited = old.externalPort }
     }
     leases.append(lease)
+    if !timers.isSet(.subscription) { subscribe(into: &actions) }
     advance(now: now, into: &actions, news: &news)
     return id
   }
@@ -163,6 +210,7 @@ public struct MappingClient: Sendable, Codable {
   ) {
     guard !isStopping else { return }
     isStopping = true
+    wantsAddress = false
     timers.set(.stopping, at: now + Self.stopPatience)
     for id in leases.map(\.id) { release(id, now: now, into: &actions, news: &news) }
     stopIfDone(into: &actions, news: &news)
@@ -176,6 +224,7 @@ public struct MappingClient: Sendable, Codable {
     let isChanged = seenAddress != nil
     seenAddress = address
     if isChanged, address != externalAddress, !isStopping {
+      isAddressFresh = false
       // The line has another address: what the router holds may be gone with the old one.
       askAgain(now: now, into: &actions, news: &news)
     }
@@ -185,15 +234,20 @@ public struct MappingClient: Sendable, Codable {
 
   /// Asks again for what is held, and for the address.
   mutating func askAgain(now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]) {
-    guard case .settled(let spoken) = stage else { return }
-    for index in leases.indices where leases[index].isHeld && leases[index].protocol == spoken {
+    for index in leases.indices
+    where leases[index].isHeld && (leases[index].protocol == protocolInUse || leases[index].wish.remote != nil) {
       change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
     }
-    if spoken != .pcp { askForAddress(now: now, into: &actions) }
+    askForAddress(now: now, into: &actions, news: &news)
   }
 
-  /// The two addresses change one after the other; only what stays is a finding.
-  mutating func judgeLater(now: MonotonicInstant) { timers.set(.judge, at: now + Self.judgeDelay) }
+  /// The two addresses change one after the other; only what stays, and is said again, is a finding.
+  mutating func judgeLater(now: MonotonicInstant) {
+    timers.set(.judge, at: now + Self.judgeDelay)
+    if wantsAddress, externalAddress != seenAddress, protocolInUse != nil {
+      timers.set(.address, at: now + Self.judgeDelay / 2)
+    }
+  }
 
   private static let judgeDelay = Duration.seconds(5)
 
@@ -220,7 +274,7 @@ public struct MappingClient: Sendable, Codable {
       guard stage == .settled(.upnp), !isStopping else { return }
       // A hint, as an announcement is: it causes questions.
       suspect(now: now, news: &news)
-      askForAddress(now: now, into: &actions)
+      askForAddress(now: now, into: &actions, news: &news)
     }
     removeGone()
     advance(now: now, into: &actions, news: &news)
@@ -240,9 +294,12 @@ public struct MappingClient: Sendable, Codable {
         if wasHeld, !leases[index].isHeld, !isStopping { startOver(now: now, into: &actions, news: &news) }
       case .pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain:
         probeTimerFired(timer, now: now, into: &actions, news: &news)
-      case .address: askForAddress(now: now, into: &actions)
+      case .address: askForAddress(now: now, into: &actions, news: &news)
       case .subscription: subscribe(into: &actions)
-      case .judge: judgeAddress(news: &news)
+      case .judge:
+        judgeAddress(news: &news)
+        // A router may know its new address some seconds later than the world.
+        if wantsAddress, toldAddress != seenAddress { timers.set(.address, at: now + Self.judgeDelay) }
       case .stopping:
         leases = []
         lastKept = []
@@ -264,7 +321,12 @@ public struct MappingClient: Sendable, Codable {
     epoch = RouterEpoch()
     externalAddress = nil
     upnpVersion = nil
+    speaksPCP = false
     questions = []
+    // The one that held it is not there to take it back.
+    if let lease = addressLease { timers.cancel(.lease(lease)) }
+    leases.removeAll { $0.id == addressLease }
+    addressLease = nil
     for timer in [Timer.pcpProbe, .natPMPProbe, .upnpProbe, .probeAgain, .address, .subscription, .judge] {
       timers.cancel(timer)
     }
@@ -303,12 +365,21 @@ public struct MappingClient: Sendable, Codable {
   /// Goes on with whatever can go on.
   mutating func advance(now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]) {
     guard router != nil, local != nil else { return }
-    if stage == .idle, !leases.isEmpty { probe(now: now, into: &actions) }
+    if stage == .idle, !leases.isEmpty || wantsAddress { probe(now: now, into: &actions) }
+    var pending = leases.count { $0.isPending }
+    // PEER is PCP's alone, whatever the mappings are asked for by.
+    for index in leases.indices
+    where pending < Self.mostPending && speaksPCP && allowed.contains(.pcp) && leases[index].wish.remote != nil
+      && leases[index].state == .wanted
+    {
+      leases[index].protocol = .pcp
+      change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }
+      pending += 1
+    }
     if case .settled(let spoken) = stage {
-      var pending = leases.count { $0.isPending }
       for index in leases.indices where pending < Self.mostPending {
         switch leases[index].state {
-        case .wanted:
+        case .wanted where leases[index].wish.remote == nil:
           leases[index].protocol = spoken
           forsake(index, spoken)
           change(index, now: now, into: &actions, news: &news) { $0.asked(now, into: &$1) }

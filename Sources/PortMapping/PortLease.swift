@@ -156,6 +156,15 @@ public struct PortLease: Sendable, Codable {
   /// Somebody else has the external port: another one is asked for.
   public mutating func conflicted(random: inout RandomSource, now: MonotonicInstant, into actions: inout [Action]) {
     guard state == .requested || state == .renewing else { return }
+    if wish.remote != nil {
+      // The flow has an address and port already (RFC 6887 §12.3), which the router says when none is suggested.
+      let isSuggested = suggested > 0 || externalAddress != nil
+      forget()
+      suggested = 0
+      guard isSuggested else { return refused(for: .seconds(300), now: now) }
+      begin(.requested)
+      return actions.append(.request)
+    }
     conflicts += 1
     guard conflicts <= Self.mostConflicts else {
       conflicts = 0

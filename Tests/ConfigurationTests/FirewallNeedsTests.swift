@@ -211,7 +211,7 @@ import TrunklineDaemon
 
   @Test(arguments: [
     ("auto", ["5351", "1900", "1900", "*"]), ("off", []), ("pcp", ["5351"]), ("nat-pmp", ["5351"]),
-    ("upnp", ["1900", "1900", "*"]), ("{forwarded: 5060}", []),
+    ("upnp", ["1900", "1900", "*"]), ("{forwarded: 5060}", ["5351", "1900", "1900", "*"]),
   ]) func routerIsAskedByTheWayThatIsConfigured(_ incoming: String, _ ports: [String]) throws {
     var around = surroundings()
     around.router = IPAddress("192.168.77.1")

@@ -6,6 +6,7 @@ import PortMapping
 struct Office {
   static let local = IPAddress("192.168.1.10")!
   static let gateway = IPAddress("192.168.1.1")!
+  static let server = Endpoint(IPAddress("203.0.113.3")!, port: 3478)
   static let publicAddress = IPAddress("198.51.100.7")!
 
   var client: MappingClient
@@ -86,6 +87,12 @@ struct Office {
     let id = client.request(wish, now: now, into: &actions, news: &news)
     perform(actions)
     return id ?? -1
+  }
+
+  mutating func wantAddress(_ isWanted: Bool = true) {
+    var actions: [RouterAction] = []
+    client.wantAddress(isWanted, peer: Self.server, now: now, into: &actions, news: &news)
+    perform(actions)
   }
 
   mutating func release(_ id: Int) {

@@ -80,6 +80,69 @@ import Testing
     #expect(tribunal(scene) == (code.isEmpty ? [] : [code]), "once, not once for each who sees it")
   }
 
+  private func router(_ scene: Scene) -> MappingRouter? {
+    scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router
+  }
+
+  /// Where no mapping is wanted the router is a witness all the same, by whatever it speaks; it is asked for nothing else.
+  @Test(
+    arguments: MappingProtocol.allCases,
+    [
+      ("10.0.0.2", "doubleNAT"), ("100.64.3.2", "carrierNAT"), ("203.0.113.200", "routerAddressDiffers"),
+      ("198.51.100.1", ""),
+    ]
+  )
+  func aRouterIsHeardWhereNothingIsMapped(_ spoken: MappingProtocol, _ outside: (address: String, code: String)) {
+    for incoming in [IncomingWay.auto, .forwarded(5060)] {
+      let scene = Scene { $0.link = { $0.uplinks[0].incoming = incoming } }
+      scene.mappingRouter {
+        $0.protocols = [spoken]
+        $0.externalAddress = address(outside.address)
+      }
+      scene.run(600)
+      #expect(scene.verdicts.map(\.code) == (outside.code.isEmpty ? [] : [outside.code]))
+      #expect(router(scene)?.entries.isEmpty == true && router(scene)?.requests == 0, "nothing is mapped")
+      #expect(router(scene)?.peers.count == (spoken == .pcp ? 1 : 0))
+      // The other router is bridged, as the next step says.
+      scene.mendRouter()
+      scene.run(900)
+      let isOver = scene.logs.contains { $0.contains("uplink dsl: over:") }
+      #expect(isOver == !outside.code.isEmpty, "\(scene.logs.suffix(3))")
+      #expect(scene.verdicts.count == (outside.code.isEmpty ? 0 : 1))
+      scene.net.withHost(scene.link, as: LinkHost.self) { $0.apply(.shutDownAsked, now: $1, into: &$2) }
+      scene.run(3)
+      #expect(router(scene)?.peers.isEmpty == true, "what was opened is closed")
+    }
+  }
+
+  @Test func aRouterThatIsToBeLeftAloneIsAskedForNothing() {
+    for incoming in [IncomingWay.off, .auto] {
+      let scene = Scene { $0.link = { $0.uplinks[0].incoming = incoming } }
+      scene.mappingRouter { $0.protocols = incoming == .off ? MappingProtocol.allCases : [] }
+      scene.run(900)
+      #expect(scene.verdicts.isEmpty, "that it speaks nothing is nothing to tell of")
+      #expect((router(scene)?.heard == 0) == (incoming == .off))
+    }
+  }
+
+  /// The line's address changes without a word, and the router's answers lag behind it by some seconds.
+  @Test(arguments: MappingProtocol.allCases)
+  func aRouterThatKnowsItsNewAddressLaterIsNoLiar(_ spoken: MappingProtocol) {
+    let scene = Scene { $0.link = { $0.uplinks[0].incoming = .auto } }
+    scene.mappingRouter { $0.protocols = [spoken] }
+    #expect(scene.runUntilRegistered())
+    for change in 0..<20 {
+      scene.run(Double(change) * 7.3)
+      let new = address("198.51.100.\(20 + change)")
+      scene.net.apply(.addressChanged(scene.router, new))
+      scene.run(Double(change % 4) * 3)
+      scene.net.withHost(scene.link, as: LinkHost.self) { link, _, _ in link.routerPlace?.router.externalAddress = new }
+    }
+    scene.run(900)
+    #expect(scene.verdicts.isEmpty, "\(scene.verdicts.map(\.evidence))")
+    #expect(router(scene)?.requests == 0)
+  }
+
   @Test func thatServersAndProvidersSeeOneAddressIsNoDisagreementWhileItChanges() {
     for seed in 1...4 as ClosedRange<UInt64> {
       let scene = Scene { $0.seed = seed }

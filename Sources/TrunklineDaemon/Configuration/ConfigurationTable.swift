@@ -54,7 +54,7 @@ enum ConfigurationTable {
         .choice(["auto", "off", "pcp", "nat-pmp", "upnp"]),
         [.init("forwarded", .value(.integer(ports)), "The port that the router forwards to us.")]),
       standard: "auto",
-      "How the way in is kept open; auto asks the router only where the NAT leaves no other way."),
+      "How the way in is kept open; auto asks the router for mappings only where the NAT leaves no other way."),
   ]
 
   static let lan: [ConfigurationKey] = [

@@ -174,10 +174,11 @@ public struct FirewallNeeds {
   }
 
   /// The public port that somebody set up a forward for.
-  /// Whether the router may be asked for mappings: by datagrams to its port 5351 (PCP, NAT-PMP), and by UPnP.
+  /// Whether the router may be asked for mappings, or for its address: by datagrams to its port 5351 (PCP, NAT-PMP), and by UPnP.
   private static func asksRouter(_ uplink: UplinkConfiguration) -> (datagrams: Bool, upnp: Bool) {
     switch uplink.incoming {
-    case .off, .forwarded: (false, false)
+    case .off: (false, false)
+    case .forwarded: (uplink.publicAddress == nil, uplink.publicAddress == nil)
     case .mapped(.pcp), .mapped(.natPMP): (true, false)
     case .mapped(.upnp): (false, true)
     case .auto: (true, true)
@@ -215,7 +216,8 @@ public struct FirewallNeeds {
     add(
       FirewallRule(
         id: unique("router-out"), direction: .outbound, side: .office, flows: out,
-        reason: "The router is asked for port mappings, where the NAT leaves no other way", probe: .router))
+        reason: "The router is asked for its address outside, and for port mappings where the NAT leaves no other way",
+        probe: .router))
     add(
       FirewallRule(
         id: unique("router-in"), direction: .inbound, side: .office, flows: back,
