@@ -30,6 +30,9 @@ func converse(_ bytes: [UInt8]) {
   for port: UInt16 in [65_002, 55_000] {
     _ = client.request(MappingWish(internalPort: port), now: now, into: &actions, news: &news)
   }
+  let remote = Endpoint(.v4(0xcb00_710a), port: 5060)
+  _ = client.request(
+    MappingWish(internalPort: 65_002, preferredPort: 0, remote: remote), now: now, into: &actions, news: &news)
   var rest = bytes[...]
   var turns = 0
   while let first = rest.popFirst(), turns < 64 {
@@ -37,6 +40,10 @@ func converse(_ bytes: [UInt8]) {
     let piece = Array(rest.prefix(Int(first) % 64))
     rest = rest.dropFirst(piece.count)
     now = now + .milliseconds(Int64(first) * 50)
+    if first % 7 == 0 {
+      client.wantAddress(first % 2 == 0, peer: remote, now: now, into: &actions, news: &news)
+      client.doubtAddress(now: now, into: &actions, news: &news)
+    }
     if first % 5 == 0 {
       let answer: UPnPResult = first % 2 == 0 ? .refused(code: 718 + Int(first) % 12) : .added(externalPort: 5060)
       client.received(.answered(UInt64(first), answer), now: now, into: &actions, news: &news)

@@ -17,6 +17,8 @@ struct UplinkRouter: Sendable, Codable {
   let socket: LinkSocket
   var sipLease: Int?
   var mediaLeases: [MediaLease] = []
+  /// Where the port for SIP is not mapped: the flows that are kept instead.
+  var flows: [KeptFlow] = []
   /// Leases that are wanted no more, to be given back with the next wake-up.
   var released: [Int] = []
   /// Whether the client draws from randomness that nobody knows; until it asks for something it needs none.
@@ -64,6 +66,7 @@ extension LinkCore {
   ) {
     guard uplinks.indices.contains(uplink), uplinks[uplink].router?.isStopped == false else { return }
     withRouter(uplink, now: now, into: &actions) { $0.received(event, now: now, into: &$1, news: &$2) }
+    updateKeptFlows(uplink, now: now, into: &actions)
     if case .found = event { updatePortMappings(uplink, now: now, into: &actions) }
   }
 
@@ -75,6 +78,7 @@ extension LinkCore {
         withRouter(index, now: now, into: &actions) { $0.release(lease, now: now, into: &$1, news: &$2) }
       }
       withRouter(index, now: now, into: &actions) { $0.timerFired(now: now, into: &$1, news: &$2) }
+      updateKeptFlows(index, now: now, into: &actions)
       proofDue(index, now: now, into: &actions)
     }
   }
@@ -177,6 +181,7 @@ extension LinkCore {
       mappingsChanged(uplink, now: now, into: &actions)
     }
     hearRouter(uplink, now: now, into: &actions)
+    updateKeptFlows(uplink, now: now, into: &actions)
   }
 
   private mutating func seedRouter(_ uplink: Int) {
@@ -256,7 +261,7 @@ extension LinkCore {
 
   // MARK: What comes of it
 
-  private mutating func withRouter(
+  mutating func withRouter(
     _ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction],
     _ body: (inout MappingClient, inout [RouterAction], inout [MappingNews]) -> Void
   ) {
@@ -309,6 +314,8 @@ extension LinkCore {
         actions.append(.log(.notice, "uplink \(name): the router maps no port to us any more"))
       }
       actions.append(.statusChanged)
+    }
+    if endpoint != router.endpoint || !router.flows.isEmpty {
       for index in trunks.indices where isTrunk(index, on: uplink) { advanceTrunk(index, now: now, into: &actions) }
     }
     for id in legs(ofUplink: uplink) {

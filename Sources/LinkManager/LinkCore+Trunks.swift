@@ -76,6 +76,9 @@ extension LinkCore {
       trunks[index].flow = nil
       moveLegs(ofTrunk: index, to: path, now: now, into: &actions)
     }
+    if before != socket, case .uplink(let uplink) = sockets[path.socket].side {
+      updateKeptFlows(uplink, now: now, into: &actions)
+    }
     let contact = contact(ofTrunk: index, path)
     guard contact != trunks[index].contact || trunks[index].registration == nil else { return }
     let isFirst = trunks[index].contact == nil
@@ -111,7 +114,8 @@ extension LinkCore {
   func contact(ofTrunk index: Int, _ path: SIPPath) -> SIPURI {
     let socket = LinkSocket(path.socket)
     let endpoint =
-      mappedEndpoint(of: socket) ?? trunks[index].flow ?? advertised(socket, towards: path.remote.address)
+      mappedEndpoint(of: socket) ?? trunks[index].flow ?? keptFlow(path)
+      ?? advertised(socket, towards: path.remote.address)
     return SIPURI(
       user: trunks[index].configuration.username, host: endpoint.address.description, port: endpoint.port)
   }

@@ -203,25 +203,21 @@ public struct RecordingRedactor: Sendable {
     }
   }
 
-  /// A router's answer with its external address in pseudonyms: NAT-PMP (RFC 6886 §3.2) at byte 8, PCP (RFC 6887 §11.1,
-  /// §12.1) at byte 44.
+  /// A router's answer with its addresses in pseudonyms: the external one of NAT-PMP (RFC 6886 §3.2) at byte 8, of PCP
+  /// (RFC 6887 §11.1, §12.1) at byte 44; the other end's of PEER at byte 64.
   private func mapping(_ bytes: [UInt8]) -> [UInt8] {
     guard bytes.count >= 12 else { return bytes }
-    let place: Range<Int>
-    if bytes[0] == 0, bytes[1] == 128 {
-      place = 8..<12
-    } else if bytes[0] == 2, bytes[1] & 0x7f != 0, bytes.count >= 60 {
-      place = 44..<60
-    } else {
-      return bytes
-    }
-    let written = Array(bytes[place])
-    guard let address = IPAddress(bytes: written.span) else { return bytes }
-    var new = messages.pseudonyms.address(address.unmapped).bytes
-    if place.count == 16, new.count == 4 { new = written.prefix(12) + new }
-    guard new.count == place.count else { return bytes }
+    var places: [Range<Int>] = []
+    if bytes[0] == 0, bytes[1] == 128 { places = [8..<12] }
+    if bytes[0] == 2, bytes[1] & 0x7f != 0 { places = [44..<60] + (bytes[1] & 0x7f == 2 ? [64..<80] : []) }
     var out = bytes
-    out.replaceSubrange(place, with: new)
+    for place in places where place.upperBound <= bytes.count {
+      let written = Array(bytes[place])
+      guard let address = IPAddress(bytes: written.span) else { continue }
+      var new = messages.pseudonyms.address(address.unmapped).bytes
+      if place.count == 16, new.count == 4 { new = written.prefix(12) + new }
+      if new.count == place.count { out.replaceSubrange(place, with: new) }
+    }
     return out
   }
 

@@ -83,6 +83,14 @@ public struct NATBox: Sendable {
     mappings.filter { $0.inside == inside && isAlive($0.refreshedAt, now) }.map(\.outside)
   }
 
+  /// The outside endpoint that the flow of `inside` to `remote` has now.
+  public func outsideEndpoint(of inside: Endpoint, to remote: Endpoint, now: MonotonicInstant) -> Endpoint? {
+    mappings.first {
+      $0.inside == inside && $0.remoteAddress ?? remote.address == remote.address
+        && $0.remotePort ?? remote.port == remote.port && isAlive($0.refreshedAt, now)
+    }?.outside
+  }
+
   // MARK: Packets
 
   /// A packet from inside.

@@ -104,6 +104,9 @@ extension MappingClient {
         $0.conflicted(random: &random, now: now, into: &$1)
       }
       self.random = random
+      if leases[index].state == .refused, mapping.remote == nil {
+        set(.refuses(.pcp, code: Int(response.result)), true, news: &news)
+      }
     case .noResources, .userExceededQuota, .networkFailure, .excessiveRemotePeers:
       refuse(index, for: .seconds(Int64(response.lifetime)), code: Int(response.result), now: now, &actions, &news)
     case .addressMismatch:

@@ -130,9 +130,22 @@ public struct MappingClient: Sendable, Codable {
   public func endpoint(of id: Int) -> Endpoint? {
     guard let lease = lease(id), lease.isHeld, let port = lease.externalPort else { return nil }
     if findings.contains(where: { $0.discredits(port: port) }) { return nil }
+    // A flow has one address, and is of no use with another one.
+    if lease.wish.remote != nil {
+      guard let address = lease.externalAddress, address == seenAddress ?? address else { return nil }
+      return Endpoint(address, port: port)
+    }
     // Both are the same, or one of them is about to be asked for again: what the world sees is the newer one then.
     guard let address = seenAddress ?? lease.externalAddress ?? externalAddress else { return nil }
     return Endpoint(address, port: port)
+  }
+
+  /// Whether a router that speaks PCP gives no mapping for this lease, by any protocol. Once it is refused it stays so until
+  /// it is given: that it is asked for again says nothing.
+  public func isRefused(_ id: Int, wasSo: Bool) -> Bool {
+    guard speaksPCP, let lease = lease(id), !lease.isHeld else { return false }
+    let refusesPCP = findings.contains { if case .refuses(.pcp, _) = $0 { true } else { false } }
+    return wasSo || refusesPCP && (lease.state == .refused || stage == .nothing)
   }
 
   // MARK: What is wanted

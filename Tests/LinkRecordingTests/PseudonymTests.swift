@@ -3,6 +3,7 @@ import LinkManager
 import LinkRecording
 import MediaRelay
 import NetworkTypes
+import PortMapping
 import STUN
 import Testing
 
@@ -84,6 +85,22 @@ import Testing
     let examined = redactor.redact(.natDiscovered(findings, uplink: 0))
     findings.routerAddress = mapped.address
     #expect(examined == .natDiscovered(findings, uplink: 0))
+  }
+
+  /// What the router says of a flow names our address and the provider's (RFC 6887 §12.1).
+  @Test func aFlowThatTheRouterKeepsIsToldInPseudonyms() throws {
+    var random = RandomSource(seed: 6)
+    var redactor = RecordingRedactor(random: &random)
+    let flow = PCPMapping(
+      nonce: 7, transport: .udp, internalPort: 65_002, external: Endpoint("198.51.100.7:4000")!,
+      remote: Endpoint("81.2.3.4:5060")!)
+    let answer = PCPResponse(opcode: .peer, result: .success, lifetime: 600, epoch: 9, mapping: flow)
+    let router = Endpoint("192.168.1.1:5351")!
+    let redacted = redactor.redact(.routerTold(.received(answer.encoded(), from: router), uplink: 0))
+    guard case .routerTold(.received(let bytes, _), 0) = redacted else { throw RouterMessageError(.opcode, at: 1) }
+    let told = try #require(try PCPResponse(decoding: bytes.span).mapping)
+    #expect(told.external.address != flow.external.address && told.external.port == 4000)
+    #expect(told.remote != flow.remote && told.remote?.port == 5060 && told.remote?.address.isV4 == true)
   }
 
   @Test func allSortsOfMessagesKeepTheirLengthAndLoseTheirNames() {

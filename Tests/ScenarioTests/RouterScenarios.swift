@@ -1,3 +1,4 @@
+import EmbeddedProvider
 import LinkManager
 import LinkScenario
 import NetworkSimulator
@@ -175,6 +176,132 @@ import Testing
       #expect(shown(scene) == "\(spoken.rawValue) 5060 \(lies ? "useless" : "mapped")")
       #expect(contact(scene)?.contains(":5060") == !lies)
     }
+  }
+
+  // MARK: Where only flows are kept
+
+  private static let flow = (inside: endpoint("192.168.1.2:65002"), remote: endpoint("203.0.113.10:5060"))
+
+  private func peers(_ scene: Scene) -> [Endpoint] {
+    scene.net.host(scene.link, as: LinkHost.self)?.routerPlace?.router.peers.compactMap(\.remote) ?? []
+  }
+
+  /// Lets time pass with the flow to the provider as the router translates it.
+  private func runKept(_ scene: Scene, _ seconds: Double) {
+    for _ in 0..<Int(seconds) {
+      let outside = scene.net.box(scene.router).outsideEndpoint(
+        of: Self.flow.inside, to: Self.flow.remote, now: scene.net.now)
+      scene.net.withHost(scene.link, as: LinkHost.self) { link, _, _ in
+        link.routerPlace?.router.flows =
+          outside.map { [.init(inside: Self.flow.inside, remote: Self.flow.remote, outside: $0)] } ?? []
+      }
+      scene.run(1)
+    }
+  }
+
+  @Test(arguments: [
+    PCPResultCode.notAuthorized, .unsupportedOpcode, .userExceededQuota, .noResources, .cannotProvideExternal,
+  ])
+  func aRouterThatRefusesMAPIsAskedToKeepTheFlowToTheProvider(_ code: PCPResultCode) {
+    let scene = scene {
+      $0.protocols = [.pcp]
+      $0.mapRefusal = code
+    }
+    runKept(scene, 40)
+    #expect(peers(scene) == [Self.flow.remote])
+    #expect(codes(scene) == ["portMappingRefused"])
+    #expect(mapping(scene)?.state == "refused")
+    let outside = scene.net.box(scene.router).outsideEndpoint(
+      of: Self.flow.inside, to: Self.flow.remote, now: scene.net.now)
+    #expect(contact(scene)?.contains(outside?.description ?? "?") == true)
+    runKept(scene, 7500)
+    #expect(peers(scene) == [Self.flow.remote], "it is renewed, and asked for once")
+    #expect(scene.registerTimes.count < 60, "nothing flaps: \(scene.registerTimes.count)")
+    // The router forgets everything, and says so.
+    scene.net.withHost(scene.link, as: LinkHost.self) { link, now, actions in
+      link.routerPlace?.router.reboot(now: now)
+      link.hearRouter(now: now, into: &actions)
+    }
+    #expect(peers(scene) == [Self.flow.remote])
+    // It gives mappings after all: the flow is not needed any more.
+    scene.net.withHost(scene.link, as: LinkHost.self) { link, _, _ in link.routerPlace?.router.mapRefusal = nil }
+    runKept(scene, 1900)
+    #expect(shown(scene) == "pcp 5060 mapped")
+    #expect(peers(scene) == [])
+  }
+
+  @Test func keptFlowsAreGivenBackAtTheEnd() {
+    let scene = scene {
+      $0.protocols = [.pcp]
+      $0.mapRefusal = .notAuthorized
+    }
+    runKept(scene, 40)
+    #expect(peers(scene).count == 1)
+    scene.net.withHost(scene.link, as: LinkHost.self) { $0.apply(.shutDownAsked, now: $1, into: &$2) }
+    scene.run(3)
+    #expect(scene.net.host(scene.link, as: LinkHost.self)?.isStopped == true)
+    #expect(peers(scene) == [])
+  }
+
+  /// A provider that does not say where it saw us, and goes by the contact: only the router knows what leads back.
+  @Test(arguments: [true, false]) func whereNobodyElseTellsTheFlowTheRouterDoes(_ isKept: Bool) {
+    let scene = Scene {
+      $0.nat = .symmetric
+      $0.hasBehaviorServer = true
+      $0.provider = { $0.quirks.latching = false }
+    }
+    scene.net.setRewriter(PayloadRewriter(outward: { $1.bytes }, inward: Fault.withoutReceived), of: scene.router)
+    scene.mappingRouter {
+      $0.protocols = [.pcp]
+      $0.mapRefusal = .notAuthorized
+      $0.peerRefusal = isKept ? nil : .unsupportedOpcode
+    }
+    runKept(scene, 60)
+    let outside = scene.net.box(scene.router).outsideEndpoint(
+      of: Self.flow.inside, to: Self.flow.remote, now: scene.net.now)
+    #expect((scene.contacts == ["sip:1000@\(outside?.description ?? "?")"]) == isKept, "\(scene.contacts)")
+    let before = scene.records.count
+    _ = scene.callFromOutside(for: .seconds(5))
+    runKept(scene, 20)
+    #expect((scene.records.count > before) == isKept, "a call finds the way in by what the router says, or not at all")
+  }
+
+  @Test func whatAStrangerSaysOfAFlowMovesNothing() throws {
+    let scene = scene {
+      $0.protocols = [.pcp]
+      $0.mapRefusal = .notAuthorized
+    }
+    runKept(scene, 60)
+    let place = try #require(scene.net.host(scene.link, as: LinkHost.self)?.routerPlace)
+    let kept = try #require(place.router.peers.first)
+    let contact = contact(scene)
+    let registrations = scene.registerTimes.count
+    let elsewhere = endpoint("198.51.100.1:4444")
+    func answer(
+      _ result: PCPResultCode = .success, nonce: UInt128, remote: Endpoint = Self.flow.remote,
+      from source: Endpoint = Endpoint(Self.router, port: 5351)
+    ) {
+      let bytes = PCPResponse(
+        opcode: .peer, result: result, lifetime: 3600, epoch: place.router.epoch(scene.net.now),
+        mapping: PCPMapping(
+          nonce: nonce, transport: .udp, internalPort: Self.flow.inside.port, external: elsewhere, remote: remote)
+      ).encoded()
+      scene.net.withHost(scene.link, as: LinkHost.self) {
+        $0.apply(.routerTold(.received(bytes, from: source), uplink: 0), now: $1, into: &$2)
+      }
+      runKept(scene, 5)
+    }
+    answer(nonce: kept.nonce ^ 1)
+    answer(nonce: kept.nonce, remote: endpoint("203.0.113.66:5060"))
+    answer(nonce: kept.nonce, from: endpoint("192.168.1.77:5351"))
+    answer(.addressMismatch, nonce: kept.nonce ^ 1)
+    // And what the router itself says unasked, or against what the world sees.
+    answer(nonce: kept.nonce)
+    answer(.addressMismatch, nonce: kept.nonce)
+    #expect(self.contact(scene) == contact)
+    #expect(scene.registerTimes.count == registrations)
+    #expect(codes(scene) == ["portMappingRefused"])
+    #expect(scene.trunk?.state == .registered)
   }
 
   @Test func aCallHasItsMediaPortsMappedAndGivenBack() {
