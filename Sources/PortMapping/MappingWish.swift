@@ -79,6 +79,7 @@ public enum UPnPResult: Sendable, Hashable, Codable {
   /// There is one, of this version of InternetGatewayDevice.
   case found(version: Int)
   case notFound
+  /// `0.0.0.0` while its line has none.
   case externalAddress(IPAddress)
   /// The mapping is there, at this port.
   case added(externalPort: UInt16)

@@ -61,7 +61,8 @@ public actor UPnPGateway {
     case .externalAddress:
       guard let answer = await order("GetExternalIPAddress", []) else { return .failed }
       if let code = answer.errorCode { return .refused(code: code) }
-      return answer.externalAddress.map { .externalAddress($0) } ?? .failed
+      // It is there, and its line has no address: that is no gateway that is gone.
+      return .externalAddress(answer.externalAddress ?? .anyV4)
     case .add(let transport, let outside, let inside, let target, let lease):
       let words = Self.mapping(transport, outside, inside, target, lease)
       guard let answer = await order("AddPortMapping", words) else { return .failed }
