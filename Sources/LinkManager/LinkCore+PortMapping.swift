@@ -39,9 +39,9 @@ struct UplinkRouter: Sendable, Codable {
 /// Port mappings: when the router is asked for some, and what becomes of what it gives.
 ///
 /// The router is listened to on every IPv4 uplink, since it announces a change of its address sooner than anything else
-/// shows it. It is asked for its address outside where nobody said that it is to be left alone, and for mappings only where the configuration says so, or where the NAT leaves no other way: behind
-/// one whose mapping depends on the destination, far ends and providers that send to what they are told reach us by a mapped
-/// port alone.
+/// shows it. It is asked for its address outside where nobody said that it is to be left alone, and for mappings only where
+/// the configuration says so, or where the NAT leaves no other way: behind one whose mapping depends on the destination, far
+/// ends and providers that send to what they are told reach us by a mapped port alone.
 extension LinkCore {
   /// The external port for SIP that is asked for first (RFC 3261 §19.1.2).
   private static let preferredPort: UInt16 = 5060

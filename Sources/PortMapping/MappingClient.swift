@@ -122,6 +122,8 @@ public struct MappingClient: Sendable, Codable {
 
   /// Whether a port shall be mapped, for everybody.
   var hasWishes: Bool { leases.contains { $0.wish.remote == nil && $0.state != .removing } }
+  /// Whether nothing but the external address is wanted.
+  var wantsAddressAlone: Bool { wantsAddress && !hasWishes }
 
   /// The external address that the router told since the public address changed last, where that or a mapping is wanted.
   public var toldAddress: IPAddress? { isAddressFresh && (wantsAddress || hasWishes) ? externalAddress : nil }
@@ -167,11 +169,11 @@ public struct MappingClient: Sendable, Codable {
     advance(now: now, into: &actions, news: &news)
   }
 
-  /// The external address may be another one: it is asked for.
+  /// The external address may be another one: it is asked for, where no mapping shows it anyway.
   public mutating func doubtAddress(
     now: MonotonicInstant, into actions: inout [RouterAction], news: inout [MappingNews]
   ) {
-    guard wantsAddress || hasWishes, !isStopping else { return }
+    guard wantsAddressAlone, !isStopping else { return }
     askForAddress(now: now, into: &actions, news: &news)
     advance(now: now, into: &actions, news: &news)
   }
@@ -257,7 +259,7 @@ public struct MappingClient: Sendable, Codable {
   /// The two addresses change one after the other; only what stays, and is said again, is a finding.
   mutating func judgeLater(now: MonotonicInstant) {
     timers.set(.judge, at: now + Self.judgeDelay)
-    if wantsAddress, externalAddress != seenAddress, protocolInUse != nil {
+    if wantsAddressAlone, externalAddress != seenAddress, protocolInUse != nil {
       timers.set(.address, at: now + Self.judgeDelay / 2)
     }
   }
@@ -312,7 +314,7 @@ public struct MappingClient: Sendable, Codable {
       case .judge:
         judgeAddress(news: &news)
         // A router may know its new address some seconds later than the world.
-        if wantsAddress, toldAddress != seenAddress { timers.set(.address, at: now + Self.judgeDelay) }
+        if wantsAddressAlone, toldAddress != seenAddress { timers.set(.address, at: now + Self.judgeDelay) }
       case .stopping:
         leases = []
         lastKept = []

@@ -173,7 +173,6 @@ public struct FirewallNeeds {
     }
   }
 
-  /// The public port that somebody set up a forward for.
   /// Whether the router may be asked for mappings, or for its address: by datagrams to its port 5351 (PCP, NAT-PMP), and by UPnP.
   private static func asksRouter(_ uplink: UplinkConfiguration) -> (datagrams: Bool, upnp: Bool) {
     switch uplink.incoming {

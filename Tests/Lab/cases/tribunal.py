@@ -15,9 +15,10 @@ from lab import host, miniupnpd, network, provider
 from lab.lab import Lab
 from lab.trunkline import PORT, Daemon, configuration
 
-ROWS = ("double", "carrier", "lines", "alg", "rewritten", "liar", "usual")
+ROWS = ("double", "carrier", "lines", "alg", "rewritten", "liar", "upnp", "usual")
 CODES = {"doubleNAT", "carrierNAT", "twoLines", "sipALG", "lyingServer", "stunServersDisagree", "routerAddressDiffers"}
 HOUSEHOLD = ("192.168.178.1", "192.168.178.20")
+ELSEWHERE = "203.0.112.99"
 LIAR, LIE = (network.FAR, provider.STUN_PORT), "203.0.113.99"
 
 
@@ -145,6 +146,22 @@ def row_liar(lab_arguments):
         # What the next step says.
         host.require(liar.asked > 0, "the lying server was not asked")
         return f"lyingServer after {seconds:.0f} s: {verdict['evidence']}; its address was not believed any more"
+
+
+def row_upnp(lab_arguments):
+    """A router that speaks UPnP alone is heard although nothing is to be mapped."""
+    with Lab(**lab_arguments, nat="portrestricted") as lab:
+        router = miniupnpd.Router(lab).start(pcp=False, says=ELSEWHERE)
+        home = lab.provider(latching=False)
+        far = home.far_end("strict")
+        daemon = Daemon(lab, configuration())
+        daemon.wait_registered()
+        verdict, seconds = wait_told(daemon, "routerAddressDiffers")
+        host.require(ELSEWHERE in verdict["evidence"] and router.address in verdict["evidence"], f"the evidence is {verdict['evidence']}")
+        talk(daemon, home, [(provider.FAR_NUMBER, far)], daemon.phone("10"))
+        stays(daemon, ["routerAddressDiffers"], 5)
+        host.require(router.mappings() == {}, f"nothing was to be mapped, and it maps {router.mappings()}")
+        return f"routerAddressDiffers after {seconds:.0f} s: {verdict['evidence']}; nothing is mapped"
 
 
 def row_usual(lab_arguments):

@@ -51,13 +51,15 @@ class Router:
         self.start(**self.options)
         return time.monotonic()
 
-    def start(self, pcp=True, upnp=True, longest=86400):
-        """`pcp` stands for NAT-PMP too: miniupnpd has one switch for both. `longest`: no lease by them is longer, in seconds."""
-        self.options = {"pcp": pcp, "upnp": upnp, "longest": longest}
+    def start(self, pcp=True, upnp=True, longest=86400, says=None):
+        """`pcp` stands for NAT-PMP too: miniupnpd has one switch for both. `longest`: no lease by them is longer, in seconds.
+        `says`: what it says its external address is."""
+        self.options = {"pcp": pcp, "upnp": upnp, "longest": longest, "says": says}
         with open(self.lab.file("miniupnpd.conf"), "w") as file:
             file.write(f"ext_ifname=wan0\nlistening_ip=lan\nenable_natpmp={yes(pcp)}\nenable_upnp={yes(upnp)}\n"
                        f"secure_mode=yes\nmin_lifetime=2\nmax_lifetime={longest}\nipv6_disable=yes\n"
                        f"lease_file={self.lab.file('leases')}\nuuid=00000000-0000-0000-0000-000000000001\n"
+                       f"{f'ext_ip={says}' if says else ''}\n"
                        "allow 1024-65535 192.168.77.0/24 1024-65535\ndeny 0-65535 0.0.0.0/0 0-65535\n")
         self.process = self.net.start("router", self.program, "-d", "-f", self.lab.file("miniupnpd.conf"), "-P",
                                       self.lab.file("miniupnpd.pid"), log=self.lab.file(f"miniupnpd-{time.time():.0f}.log"))
