@@ -3,7 +3,7 @@
 Each row of the lab is a list of faults. A `Fault` has what breaks, the one code that has to name it, the `Step` that mends it and
 the proof that it is mended. One loop, `Office.show`, runs them all: that verdict comes and no other; the words of the Step are in
 its `nextStep`, so that the text and what is done here cannot drift apart; what they say is done, and nothing else; what did not
-work works; and no further verdict has come.
+work works; and no further verdict has come. Two faults may be there at once: then both verdicts come, and no other.
 """
 
 import contextlib
@@ -54,11 +54,12 @@ class Fault:
 def run(lab_arguments, long, row):
     with Lab(**lab_arguments) as lab, contextlib.ExitStack() as ends:
         office = Office(lab, ends)
-        faults = ROWS[row](office)
-        for fault in faults:
-            office.show(fault)
+        groups = [each if isinstance(each, tuple) else (each,) for each in ROWS[row](office)]
+        for faults in groups:
+            office.show(*faults)
         office.stop()
-    return f"{len(faults)} faults named and mended: {', '.join(fault.name or fault.code for fault in faults)}"
+    names = [" with ".join(fault.name or fault.code for fault in faults) for faults in groups]
+    return f"{len(names)} faults named and mended: {', '.join(names)}"
 
 
 class Office:
@@ -73,56 +74,63 @@ class Office:
 
     # The loop.
 
-    def show(self, fault):
-        if fault.begins or self.text != fault.text:
+    def show(self, *faults):
+        text, begins = faults[0].text, faults[0].begins
+        if begins or self.text != text:
             self.stop()
-        if not fault.begins and not self.daemon:
-            self.start(fault.text)
+        if not begins and not self.daemon:
+            self.start(text)
             self.well()
-        for _ in range(2 if fault.again else 1):
-            self.break_and_mend(fault)
+        for _ in range(2 if faults[0].again else 1):
+            self.break_and_mend(*faults)
 
-    def break_and_mend(self, fault):
+    def break_and_mend(self, *faults):
         before = self.verdicts() if self.daemon else []
-        fault.breaks(self)
+        for fault in faults:
+            fault.breaks(self)
         if not self.daemon:
-            self.start(fault.text)
-        verdict = self.named(fault, before)
-        host.require(fault.step.words in verdict["nextStep"],
-                     f"the next step of {fault.code} does not say “{fault.step.words}”: {verdict['nextStep']}")
-        fault.step.does(self)
-        try:
-            fault.proof(self)
-        except host.Failed as failure:
-            raise host.Failed(f"{fault.name or fault.code}, mended by “{fault.step.words}”: {failure}") from None
-        self.told_alone(fault, before)
+            self.start(faults[0].text)
+        for fault, verdict in zip(faults, self.named(faults, before)):
+            host.require(fault.step.words in verdict["nextStep"],
+                         f"the next step of {fault.code} does not say “{fault.step.words}”: {verdict['nextStep']}")
+        for fault in faults:
+            fault.step.does(self)
+        for fault in faults:
+            try:
+                fault.proof(self)
+            except host.Failed as failure:
+                raise host.Failed(f"{fault.name or fault.code}, mended by “{fault.step.words}”: {failure}") from None
+        self.told_alone(faults, before)
 
     def verdicts(self):
         """The newest first."""
         return self.daemon.api("/verdicts")
 
-    def told_alone(self, fault, before):
-        """The verdict, which is the only one that has come."""
+    def told_alone(self, faults, before):
+        """The verdicts of these faults, which are the only ones that have come."""
         verdicts = self.verdicts()
-        added = verdicts[:len(verdicts) - len(before)]
-        host.require([v["code"] for v in added] == [fault.code],
-                     f"the verdicts are {[v['code'] for v in added]}, expected {fault.code} alone")
-        return added[0]
+        added = {v["code"]: v for v in verdicts[:len(verdicts) - len(before)]}
+        expected = [fault.code for fault in faults]
+        host.require(len(verdicts) - len(before) == len(faults) and sorted(added) == sorted(expected),
+                     f"the verdicts are {list(added)}, expected {' and '.join(expected)} alone")
+        return [added[code] for code in expected]
 
-    def named(self, fault, before):
-        host.wait_for(f"the verdict {fault.code}", lambda: len(self.verdicts()) > len(before), PATIENCE, every=0.2)
-        time.sleep(fault.silence)
-        verdict = self.told_alone(fault, before)
-        for key in ("at", "subject", "sentence", "evidence", "nextStep"):
-            host.require(verdict[key], f"{fault.code} has no {key}")
-        sentence = verdict["sentence"]
-        host.require(sentence in self.daemon.process.output(), f"“{sentence}” is not in the log")
+    def named(self, faults, before):
+        host.wait_for(f"the verdict {' and '.join(fault.code for fault in faults)}",
+                      lambda: len(self.verdicts()) >= len(before) + len(faults), PATIENCE, every=0.2)
+        time.sleep(max(fault.silence for fault in faults))
+        verdicts = self.told_alone(faults, before)
         shown = " ".join(self.daemon.verb("status")[1].split())
-        host.require(sentence in shown, f"`trunkline status` does not say “{sentence}”: {shown}")
-        if "callID" in verdict:
-            host.wait_for(f"the verdict {fault.code} is of the call that is, or was last",
-                          lambda: self.last_call() == verdict["callID"], 5)
-        return verdict
+        for verdict in verdicts:
+            code, sentence = verdict["code"], verdict["sentence"]
+            for key in ("at", "subject", "sentence", "evidence", "nextStep"):
+                host.require(verdict[key], f"{code} has no {key}")
+            host.require(sentence in self.daemon.process.output(), f"“{sentence}” is not in the log")
+            host.require(sentence in shown, f"`trunkline status` does not say “{sentence}”: {shown}")
+            if "callID" in verdict:
+                host.wait_for(f"the verdict {code} is of the call that is, or was last",
+                              lambda: self.last_call() == verdict["callID"], 5)
+        return verdicts
 
     def last_call(self):
         return next((call["id"] for call in self.daemon.api("/calls") + self.daemon.api("/history")), None)
@@ -433,5 +441,12 @@ def full_disk(office):
                  text=configuration(store=os.path.join(small, "calls.sqlite")))
 
 
-ROWS = {"silence": silence, "lines": lines, "cut": cut, "calls": calls, "sounds": sounds, "registrations": registrations,
-        "machine": machine}
+def pairs(office):
+    every = {fault.code: fault for row in (lines, cut, calls, sounds, machine) for fault in row(office)}
+    return [(every[one], every[other]) for one, other in (
+        ("stunServersSilent", "phoneRefused"), ("clockOff", "calleeBusy"), ("oneWayAudioIn", "phoneBehindNAT"),
+        ("lineDown", "phoneRefused"))]
+
+
+ROWS = {"pairs": pairs, "silence": silence, "lines": lines, "cut": cut, "calls": calls, "sounds": sounds,
+        "registrations": registrations, "machine": machine}
