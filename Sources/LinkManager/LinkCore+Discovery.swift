@@ -11,6 +11,8 @@ extension LinkCore {
   private static let leastPause = Duration.seconds(3600)
   /// When the lifetime is measured: after what a start brings with it.
   private static let lifetimeDelay = Duration.seconds(180)
+  /// Where nobody could even be asked, as before this machine has a network.
+  private static let retryPause = Duration.seconds(10)
   /// A line that let nothing pass and now does is examined again at once, but not more often than this.
   private static let leastPauseAfterBlock = Duration.seconds(60)
 
@@ -41,7 +43,8 @@ extension LinkCore {
   mutating func discoveryDue(_ uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     let nat = uplinks[uplink].nat
     let measures =
-      uplinks[uplink].configuration.measuresLifetime && !nat.isLifetimeSettled && nat.findings?.natType != .blocked
+      uplinks[uplink].configuration.measuresLifetime && !nat.isLifetimeSettled
+      && nat.findings.map { $0.natType != .blocked } ?? false
     discover(uplink, withLifetime: measures, now: now, into: &actions)
   }
 
@@ -73,7 +76,7 @@ extension LinkCore {
   ) {
     guard uplinks.indices.contains(uplink), uplinks[uplink].nat.isDiscovering else { return }
     uplinks[uplink].nat.isDiscovering = false
-    guard var findings else { return }
+    guard var findings else { return timers.set(.discovery(uplink: uplink), at: now + Self.retryPause) }
     let before = uplinks[uplink].nat.findings
     if findings.bindingLifetime == nil, findings.natType == before?.natType {
       findings.bindingLifetime = before?.bindingLifetime

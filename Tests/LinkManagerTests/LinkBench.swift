@@ -1,6 +1,7 @@
 import CallControl
 import LinkManager
 import MediaRelay
+import NATDiscovery
 import NetworkTypes
 import SDP
 import SIPSyntax
@@ -32,6 +33,8 @@ final class LinkBench {
   var services: [String: [ServiceRecord]] = [:]
   var answersServices = true
   var serviceLookups: [String] = []
+  /// How often the NAT was to be examined.
+  var examinations: [DiscoverySettings] = []
   /// Where STUN requests went.
   var stunRequests: [Endpoint] = []
   var isStopped = false
@@ -100,6 +103,7 @@ final class LinkBench {
       serviceLookups.append(service)
       guard answersServices else { break }
       step { [services] in $0.serviceResolved(service, services[service] ?? [], now: $1, into: &$2) }
+    case .discoverNAT(_, let settings): examinations.append(settings)
     case .stopped: isStopped = true
     default: break
     }

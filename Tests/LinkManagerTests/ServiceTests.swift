@@ -1,4 +1,5 @@
 import LinkManager
+import NATDiscovery
 import NetworkTypes
 import Testing
 
@@ -36,6 +37,20 @@ import Testing
     // Silence: the next one within three seconds.
     bench.wait(.milliseconds(3600))
     #expect(bench.stunRequests.last == endpoint("203.0.113.22:3479"))
+  }
+
+  @Test func aNATThatCouldNotBeExaminedIsExaminedAsSoonAsItCan() {
+    let bench = Self.bench([HostPort(host: "203.0.113.9")])
+    #expect(bench.examinations.count == 1)
+    for count in 2...4 {
+      // The shell has no way to the server: this machine has no network yet.
+      bench.step { $0.natDiscovered(nil, uplink: 0, now: $1, into: &$2) }
+      bench.wait(.seconds(9))
+      #expect(bench.examinations.count == count - 1)
+      bench.wait(.seconds(2))
+      #expect(bench.examinations.count == count)
+      #expect(bench.examinations.last?.measuresLifetime == false, "a lifetime is measured when the rest is known")
+    }
   }
 
   @Test func withoutRowsTheDomainItselfIsAsked() {
