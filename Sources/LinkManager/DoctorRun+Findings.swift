@@ -1,4 +1,5 @@
 import EmbeddedProvider
+import NATDiscovery
 import NetworkTypes
 import SIPSyntax
 import SIPTransaction
@@ -402,6 +403,14 @@ extension DoctorRun {
       finding.evidence = heard
       if isHeardThere && isHeardHere {
         finding.result = .proven
+      } else if let hairpin = call.hairpin, hairpin != .yes, !isHeardThere, !isHeardHere {
+        finding.result = .unprovable
+        finding.evidence =
+          "No audio either way. The provider has both ends of the call send to each other directly, and "
+          + (hairpin == .no
+            ? "the router does not turn packets round" : "whether the router turns packets round is not known")
+          + " (hairpin). " + heard
+        finding.nextStep = "Call the own number from outside, by a mobile phone: calls with others do not go that way."
       } else {
         let way =
           isHeardThere

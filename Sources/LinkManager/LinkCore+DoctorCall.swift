@@ -1,8 +1,10 @@
 import CallControl
 import EmbeddedProvider
 import MediaRelay
+import NATDiscovery
 import NetworkTypes
 import OrderedCollections
+import SDP
 import SIPSyntax
 import SIPTransaction
 
@@ -46,6 +48,8 @@ struct DoctorCall: Sendable {
   /// RTP packets that came in from the provider on the call that went out, and on the one that came in.
   var packetsOfOutgoing: UInt64 = 0
   var packetsOfIncoming: UInt64 = 0
+  /// Whether the router turns packets round (RFC 4787 §6), where the provider lets both ends send to each other.
+  var hairpin: NATFinding?
   /// The telephone's ports that are open.
   var mediaPorts: [MediaPortID] = []
 
@@ -227,7 +231,9 @@ extension LinkCore {
   private mutating func hangUpDoctor(_ place: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard let call = doctor?.calls[place] else { return }
     for state in calls.values where state.legs.contains(where: { $0.path.socket == doctorSocket }) {
-      let packets = state.legs.filter { $0.path.socket != doctorSocket }.reduce(0) { $0 &+ $1.packetsIn }
+      let outer = state.legs.filter { $0.path.socket != doctorSocket }
+      let packets = outer.reduce(0) { $0 &+ $1.packetsIn }
+      if let needed = outer.compactMap({ neededHairpin($0) }).first { doctor?.calls[place].hairpin = needed }
       if state.direction == .inbound {
         doctor?.calls[place].packetsOfIncoming = packets
       } else {
@@ -239,6 +245,15 @@ extension LinkCore {
     if let id = call.outgoing {
       withPhone(now: now, into: &actions) { $0.hangUp(id, now: $1, into: &$2) }
     }
+  }
+
+  /// Whether the router turns packets round, where the far side of a leg is at our own public address; `nil` elsewhere.
+  private func neededHairpin(_ leg: Leg) -> NATFinding? {
+    guard case .uplink(let uplink) = sockets[leg.path.socket].side,
+      let own = sockets[leg.path.socket].stun?.mapping?.address, let description = leg.remoteDescription,
+      let index = description.firstAudioIndex
+    else { return nil }
+    return description.rtpEndpoint(index)?.address == own ? findings(uplink).hairpin : nil
   }
 
   /// The telephone is taken away: whatever call it still has is ended.

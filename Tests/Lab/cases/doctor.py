@@ -30,7 +30,12 @@ def run(lab_arguments, long):
                                    "--alternate", f"{network.PROVIDER_2}:{provider.STUN_PORT + 1}", log=lab.file("stun.log"))
         host.wait_for("the STUN server says where it answers", lambda: "Answering on" in server.output(), 10)
         lab.network.run("router", "nft", FORWARD)
+        code, straight = examine(lab, "straight", "--call")
+        called = next(f for f in straight["findings"] if f["need"] == "call")
+        host.require((code, called["result"]) == (0, "unprovable") and "directly" in called["evidence"],
+                     f"where the router turns nothing round the doctor ended with {code} and said {called}")
         lab.network.run("router", "nft", HAIRPIN)
+        lab.network.forget_mappings()
 
         alone = expect(examine(lab, "alone"), 0, set(), "without a daemon")
         host.require(not home.events("registered") or home.events("registered")[-1]["contact"] in ("<null>", ""),
