@@ -87,6 +87,14 @@ extension NATReport {
     for finding in Self.findings { skip(finding, "no server answered") }
   }
 
+  /// Nobody could be asked.
+  ///
+  /// - Parameter why: the reason, as the end of a sentence.
+  public init(localAddress: Endpoint, unasked why: String) {
+    self.init(localAddress: localAddress)
+    for finding in Self.findings { skip(finding, why) }
+  }
+
   /// Draws the conclusions.
   init(_ seen: Observations) {
     self.init(localAddress: seen.local)

@@ -69,28 +69,42 @@ struct NAT: AsyncParsableCommand {
     let wanted = bind.flatMap { Endpoint($0) }
     let targets = await NamedServer.targets(of: named, byTCP: tcp, isV4: wanted.map(\.address.isV4))
     guard let first = targets.first else {
-      Console.error("trunkline: no address is known for \(named.map(\.description).joined(separator: ", "))")
-      throw ExitCode(69)
+      let all = named.map(\.description).joined(separator: ", ")
+      guard let wanted, await !NamedServer.targets(of: named, byTCP: tcp, isV4: nil).isEmpty else {
+        throw try nobodyAsked("no address is known for \(all)", wanted ?? Endpoint(.anyV4, port: 0))
+      }
+      throw try nobodyAsked(
+        "no \(wanted.address.isV4 ? "IPv4" : "IPv6") address is known for \(all), and --bind is one", wanted)
     }
     var local = wanted ?? Endpoint(first.endpoint.address.isV4 ? .anyV4 : .anyV6, port: 0)
     if local.address.isUnspecified {
       guard let address = HostInterfaces.sourceAddress(towards: first.endpoint.address) else {
-        Console.error("trunkline: there is no route to \(first.endpoint.address)")
-        throw ExitCode(69)
+        throw try nobodyAsked("there is no route to \(first.endpoint.address)", local)
       }
       local.address = address
     }
     let reachable = targets.filter { $0.endpoint.address.isV4 == local.address.isV4 }
     let report = try await report(on: reachable, local, credentials)
     if json {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-      Console.print(String(decoding: try encoder.encode(report), as: UTF8.self))
+      try printDocument(report)
     } else {
       Console.print(report.text)
     }
     // Of a server that is asked by TCP only because none answers over UDP no script takes the line for a good one.
     if report.server == nil || report.natType == .blocked { throw ExitCode(69) }
+  }
+
+  private func printDocument(_ report: NATReport) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    Console.print(String(decoding: try encoder.encode(report), as: UTF8.self))
+  }
+
+  /// Says why, also in the document that was wanted.
+  private func nobodyAsked(_ why: String, _ local: Endpoint) throws -> ExitCode {
+    Console.error("trunkline: \(why)")
+    if json { try printDocument(NATReport(localAddress: local, unasked: why)) }
+    return ExitCode(69)
   }
 
   /// What the servers show over UDP; where none of them can, what one of them tells by other means.
