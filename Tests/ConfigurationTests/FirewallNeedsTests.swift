@@ -124,7 +124,7 @@ import TrunklineDaemon
     #expect(
       plan.warnings == [
         "the name stun.t-online.de (STUN server of uplink dsl) could not be looked up: no rule is written for it",
-        "the name sip.sipgate.de (provider of trunk sipgate) could not be looked up: no rule is written for it",
+        "the name sip.sipgate.de (provider of trunk sipgate, by uplink dsl) could not be looked up: no rule is written for it",
       ])
     #expect(flows(plan, "stun-out").count == 2)
     for format in FirewallFormat.allCases {
@@ -150,7 +150,7 @@ import TrunklineDaemon
     #expect(six.forwards.isEmpty)
     #expect(
       six.warnings == [
-        "fax.example (provider of trunk t) has only addresses of a family that nothing is bound to: no rule is written for it"
+        "fax.example (provider of trunk t, by uplink dsl) has only addresses of a family that is not bound there: no rule is written for it"
       ])
   }
 

@@ -51,6 +51,12 @@ import TrunklineDaemon
       ])
   }
 
+  @Test func aMarkOfTheByteOrderIsNoMistake() throws {
+    let text = try ConfigurationFiles.text("Examples/contract.yaml")
+    let loaded = ConfigurationFiles.load("\u{FEFF}" + text)
+    #expect(loaded.configuration != nil, "\(loaded.diagnostics)")
+  }
+
   @Test func leastThatWorksIsFilledIn() throws {
     let loaded = ConfigurationFiles.load(try ConfigurationFiles.text("Examples/least.yaml"))
     let configuration = try #require(loaded.configuration, "\(loaded.diagnostics)")

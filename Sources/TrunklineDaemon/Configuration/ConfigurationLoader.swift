@@ -59,6 +59,8 @@ public enum ConfigurationLoader {
     var reader = ConfigurationReader(file: path, secrets: secrets)
     var root: ReadSection?
     do {
+      // Some editors begin a file with a mark of its byte order, which is no part of it (YAML 1.2 §5.2).
+      let text = text.first == "\u{FEFF}" ? String(text.dropFirst()) : text
       if let node = try Yams.compose(yaml: text) {
         root = reader.readSection(node, ConfigurationTable.root, name: "the configuration")
       } else {

@@ -104,7 +104,9 @@ public struct FirewallNeeds {
     }
 
     let trunks = link.trunks.filter { $0.uplinks.isEmpty || $0.uplinks.contains(uplink.name) }
-    let targets = trunks.flatMap { flows($0.target, defaultPort: 5060, sockets, "provider of trunk \($0.name)") }
+    let targets = trunks.flatMap {
+      flows($0.target, defaultPort: 5060, sockets, "provider of trunk \($0.name), by uplink \(uplink.name)")
+    }
     let names = trunks.map(\.name).joined(separator: ", ")
     let proofs = servers.compactMap(proof)
     addPair(
@@ -353,7 +355,7 @@ public struct FirewallNeeds {
       }
     }
     if found.isEmpty {
-      warn("\(host.host) (\(role)) has only addresses of a family that nothing is bound to: no rule is written for it")
+      warn("\(host.host) (\(role)) has only addresses of a family that is not bound there: no rule is written for it")
     }
     return unique(found)
   }
