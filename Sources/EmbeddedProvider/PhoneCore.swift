@@ -43,6 +43,8 @@ public struct PhoneProfile: Sendable {
   public var mediaBase: UInt32 = 2_000_000
   /// The number of its socket, as its driver knows it.
   public var socket = 0
+  /// What it answers to OPTIONS.
+  public var optionsStatus = 200
   /// What it offers, by payload type, though it only speaks G.711; `nil` stands for that and telephone events.
   public var codecs: [(UInt8, String)]?
 
@@ -246,7 +248,9 @@ public struct PhoneCore: Sendable {
       if let call = agent.takeCall(id, request, path, plan: profile.incoming, now: now, into: &notices) {
         actions.append(.event(.called(call, number: caller, isInbound: true)))
       }
-    case .options, .info, .notify, .message:
+    case .options:
+      agent.respond(id, SIPMessage(responding: request, status: profile.optionsStatus), now: now, into: &notices)
+    case .info, .notify, .message:
       agent.respond(id, SIPMessage(responding: request, status: 200), now: now, into: &notices)
     default: agent.respond(id, SIPMessage(responding: request, status: 405), now: now, into: &notices)
     }

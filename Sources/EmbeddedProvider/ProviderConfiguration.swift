@@ -51,6 +51,8 @@ public struct ProviderQuirks: Sendable, Hashable {
   public var refusesForeignCallers = false
   /// Whether OPTIONS stay unanswered.
   public var ignoresOptions = false
+  /// What OPTIONS within a call is answered with; 0 stands for no answer.
+  public var optionsInCalls = 200
   /// Whether a customer may call a customer, be it himself.
   public var connectsCustomers = false
 

@@ -198,8 +198,9 @@ public struct ProviderCore: Sendable {
         return
       }
     case .options:
-      if configuration.quirks.ignoresOptions { return }
-      var options = SIPMessage(responding: request, status: 200)
+      let status = request.toTag == nil ? 200 : configuration.quirks.optionsInCalls
+      if configuration.quirks.ignoresOptions || status == 0 { return }
+      var options = SIPMessage(responding: request, status: status)
       options.set(.allow, "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO")
       response = options
     case .info, .notify, .message: response = SIPMessage(responding: request, status: 200)

@@ -59,7 +59,7 @@ extension LinkCore {
     tell(code, of: .call(number), evidence: evidence, now: now, into: &actions)
   }
 
-  private func place(of side: LegSide) -> String {
+  func place(of side: LegSide) -> String {
     switch side {
     case .trunk: "the far end"
     case .station(let name): name

@@ -297,6 +297,7 @@ extension LinkCore {
       calls[number]?.isRecorded = true
       timers.cancel(.stage(call: number))
       timers.cancel(.audio(call: number))
+      timers.cancel(.pulse(call: number))
       tellFailure(of: number, now: now, into: &actions)
       let record = record(of: call, now: now)
       counters.calls.count(record.trunk ?? "", record.direction, record.result)

@@ -18,6 +18,7 @@ extension LinkCore {
     }
     withLeg(id) { leg in
       leg.dialog = dialog
+      leg.pulse.heardAt = now
       if case .station = leg.side { leg.path = path }
     }
     switch request.method {
@@ -98,6 +99,7 @@ extension LinkCore {
       withLeg(id) {
         $0.dialog?.responseReceived(response)
         $0.digest?.accepted()
+        $0.pulse.heardAt = now
       }
       let description = (try? self.description(in: response)) ?? nil
       if let description { descriptionReceived(description, on: id, now: now, into: &actions) }

@@ -181,6 +181,7 @@ extension LinkCore {
       $0.deferred = []
     }
     timers.cancel(.repair(id))
+    dropQuestion(id)
     closeMedia(id, into: &actions)
     let callID = leg.dialog?.callID ?? leg.invite?.callID
     if let callID { dialogs.removeValue(forKey: DialogKey(callID: callID, localTag: leg.localTag)) }

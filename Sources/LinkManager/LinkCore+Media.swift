@@ -224,7 +224,10 @@ extension LinkCore {
       counters.rtpPackets.count("in", by: new.packetsIn &- old.packetsIn)
       counters.rtpPackets.count("out", by: new.packetsOut &- old.packetsOut)
       counters.rtpLost &+= new.lostIn > old.lostIn ? new.lostIn - old.lostIn : 0
-      withLeg(id) { $0.streams[index]?.counters = new }
+      withLeg(id) { leg in
+        leg.streams[index]?.counters = new
+        if new.packetsIn != old.packetsIn { leg.pulse.heardAt = now }
+      }
     case .silent(let media):
       guard let (id, index) = stream(media), let leg = leg(id) else { return }
       withLeg(id) { $0.streams[index]?.isSilent = true }

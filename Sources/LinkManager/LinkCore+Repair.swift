@@ -41,7 +41,10 @@ extension LinkCore {
   ) {
     probePorts(of: id, now: now, into: &actions)
     guard let leg = leg(id) else { return }
-    withLeg(id) { $0.answerRenewedAt = nil }
+    withLeg(id) {
+      $0.answerRenewedAt = nil
+      $0.pulse.asksByInvite = false
+    }
     if leg.isConfirmed || leg.isAnswerSent {
       withdrawOffer(id, now: now, into: &actions)
       startRepair(id, now: now)
@@ -311,6 +314,7 @@ extension LinkCore {
       withLeg(id) {
         $0.dialog?.responseReceived(response)
         $0.digest?.accepted()
+        $0.pulse.heardAt = now
       }
       sendACK(id, nil, now: now, into: &actions)
       if let description = (try? self.description(in: response)) ?? nil {
@@ -332,6 +336,7 @@ extension LinkCore {
   mutating func moveEnded(
     _ id: LegID, _ status: Int, retryAfter: Duration? = nil, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
+    if pulseShown(id, status, now: now, into: &actions) { return }
     guard let leg = leg(id), var repair = leg.repair, !leg.isEnded else { return }
     let outcome = repair.answered(
       status, retryAfter: retryAfter, isCaller: id.index > 0, packets: leg.packetsIn, now: now, random: &random)
@@ -357,10 +362,13 @@ extension LinkCore {
       $0.repair = nil
       $0.openSequences = []
       $0.arePortsReplaced = false
+      $0.pulse.asksByInvite = false
     }
     timers.cancel(.repair(id))
-    actions.append(.log(.info, "call \(name(id)) has moved"))
-    watchMutePorts(id, now: now)
+    if !leg.pulse.asksByInvite {
+      actions.append(.log(.info, "call \(name(id)) has moved"))
+      watchMutePorts(id, now: now)
+    }
     runHeldOffer(id, now: now, into: &actions)
     releaseOldContacts(now: now, into: &actions)
   }
@@ -436,7 +444,8 @@ extension LinkCore {
   /// The call cannot be saved: both of its sides end, and a person can read why.
   mutating func giveUp(_ id: LegID, _ failure: MoveFailure, now: MonotonicInstant, into actions: inout [LinkAction]) {
     guard calls[id.call] != nil, let leg = leg(id), !leg.isEnded else { return }
-    tell(failure.code, of: .call(id.call), evidence: failure.evidence, now: now, into: &actions)
+    let code = leg.pulse.asksByInvite ? VerdictCode.endGone : failure.code
+    tell(code, of: .call(id.call), evidence: failure.evidence, now: now, into: &actions)
     withLeg(id) { $0.repair = nil }
     timers.cancel(.repair(id))
     if leg.isRedialing {

@@ -203,6 +203,10 @@ extension LinkCore {
       guard isFinal else { return }
       clientOwners.removeValue(forKey: id)
       relayResponse(response, to: server, leg, request, now: now, into: &actions)
+    case .pulse(let leg):
+      guard isFinal else { return }
+      clientOwners.removeValue(forKey: id)
+      pulseAnswered(response, id, leg, now: now, into: &actions)
     }
   }
 
@@ -234,6 +238,7 @@ extension LinkCore {
       legEvent(.lost, on: leg, now: now, into: &actions)
     case .bye(let farewell): keep(farewell, now: now)
     case .update: break
+    case .pulse(let leg): pulseUnanswered(id, leg, now: now, into: &actions)
     case .relayed(let server, _, _):
       if let request = transactions.request(of: server) {
         respond(server, SIPMessage(responding: request, status: 408), now: now, into: &actions)

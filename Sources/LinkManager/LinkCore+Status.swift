@@ -30,7 +30,7 @@ extension LinkCore {
     result.mediaPorts = portLedger.inUse
     result.callTimers = timers.count { timer in
       switch timer {
-      case .stage, .media, .repair, .audio: true
+      case .stage, .media, .repair, .audio, .pulse: true
       case .deafPorts: true
       case .resolve, .service, .targetKeepalive, .targetSilence, .discovery, .blocked, .advance, .names,
         .bindings, .doctor,

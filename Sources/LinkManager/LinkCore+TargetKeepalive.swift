@@ -89,6 +89,7 @@ extension LinkCore {
   /// A call was answered by us: where later requests come from, a first packet opens the way.
   mutating func callAnswered(_ id: LegID, now: MonotonicInstant, into actions: inout [LinkAction]) {
     watchAudio(of: id.call, now: now)
+    watchPulse(of: id.call, now: now)
     guard let leg = leg(id), case .trunk = leg.side, !leg.path.isReliable else { return }
     let path = path(of: leg)
     if path.remote != leg.path.remote { sendLineEnds(path, into: &actions) }

@@ -71,7 +71,8 @@ extension LinkCore {
   func trunk(of id: ClientTransactionID, _ path: SIPPath) -> Int? {
     switch clientOwners[id] {
     case .registration(let trunk): return trunks.indices.contains(trunk) ? trunk : nil
-    case .invite(let leg), .reinvite(let leg), .move(let leg), .update(let leg), .relayed(_, let leg, _):
+    case .invite(let leg), .reinvite(let leg), .move(let leg), .update(let leg), .relayed(_, let leg, _),
+      .pulse(let leg):
       if case .trunk(let trunk)? = self.leg(leg)?.side { return trunk }
       return nil
     case .bye, nil:

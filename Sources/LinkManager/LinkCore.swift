@@ -229,6 +229,7 @@ public struct LinkCore: Sendable {
     case .tribunal(let uplink): tribunalDue(uplink, now: now, into: &actions)
     case .deafPorts(let leg): deafPortsDue(leg, now: now, into: &actions)
     case .audio(let call): judgeAudio(of: call, now: now, into: &actions)
+    case .pulse(let call): pulseDue(call, now: now, into: &actions)
     case .names: judgeNames(now: now, into: &actions)
     case .bindings:
       if location.removeExpired(now: now) { actions.append(.statusChanged) }

@@ -149,7 +149,9 @@ public struct LinkHandover: Sendable, Codable {
         .hostChange(let uplink), .expectedCut(let uplink), .tribunal(let uplink):
         !isUplink(uplink)
       case .deadState(let socket), .portAgain(let socket): !isSocket(socket)
-      case .stage, .media, .repair, .deafPorts, .audio, .resolve, .service, .names, .bindings, .doctor, .stopping: false
+      case .stage, .media, .repair, .deafPorts, .audio, .pulse, .resolve, .service, .names, .bindings, .doctor,
+        .stopping:
+        false
       }
     } == 0
   }

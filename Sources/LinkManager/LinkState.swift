@@ -212,6 +212,8 @@ struct Leg: Sendable {
   /// When its first INVITE left, and whether anything came back to it.
   var invitedAt: MonotonicInstant?
   var isHeard = false
+  /// Whether it is still there.
+  var pulse = LegPulse()
   /// What its ports had heard when the call was answered.
   var packetsBeforeAnswer: UInt64 = 0
 
@@ -268,6 +270,8 @@ enum ClientOwner: Sendable {
   case bye(Farewell)
   /// A request of one leg that was passed to the other; the response goes back.
   case relayed(ServerTransactionID, LegID, SIPMessage)
+  /// OPTIONS that asks whether the far side is still there.
+  case pulse(LegID)
 }
 
 enum LinkTimer: Hashable, Sendable, Codable {
@@ -300,6 +304,8 @@ enum LinkTimer: Hashable, Sendable, Codable {
   case deafPorts(LegID)
   /// An answered call's audio is looked at.
   case audio(call: UInt64)
+  /// An answered call's legs are asked whether they are there, if nothing comes from them.
+  case pulse(call: UInt64)
   /// Names that cannot be resolved are looked at together.
   case names
   case bindings

@@ -11,6 +11,8 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
   case calleeBusy, calleeUnavailable, calleeDeclined, nobodyAnswered, numberUnknown, numberIncomplete
   case callForbidden, callerNumberRefused, callCredentialsRefused, noCommonCodec, callTerminated, callRefused
   case callUnanswered, fragmentsLost, calleeCongested, calleeFailed, portTaken, callUnacknowledged
+  // Of a call that was up.
+  case endGone
   // Of a call's sound.
   case oneWayAudioIn, oneWayAudioOut, noAudio, audioUnreachable
   // Of a call whose address changed.
@@ -206,6 +208,11 @@ public enum VerdictCode: String, Sendable, Hashable, Codable, CaseIterable {
       Self.row(
         .call, "The call was answered, and the caller's side did not take note of it.",
         "Look at the call's incident with trunkline replay: our answer, or its acknowledgement, is lost on the way.")
+    case .endGone:
+      Self.row(
+        .call, "One end of the call is gone: nothing comes from it, and it does not answer.",
+        "The evidence says which end. Where it is the phone, see whether it is on and its cable in; where it is the far "
+          + "end, nothing: call again, and if it lasts, ask the provider.")
     // MARK: Sound
     case .oneWayAudioIn:
       Self.row(

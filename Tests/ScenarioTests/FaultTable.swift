@@ -478,6 +478,19 @@ extension Fault {
         $0.run(40)
       }, repairs: { $0.net.apply(.nodeConnected($0.phones[1])) }, needsTrunk: true, takesPhone: true),
     Fault(
+      name: "a phone loses its power in a call", area: .office, code: .endGone,
+      shows: {
+        _ = $0.dial(Scene.farNumber, from: 1)
+        $0.run(10)
+        $0.net.apply(.nodeDisconnected($0.phones[1]))
+        $0.run(100)
+      },
+      repairs: {
+        $0.net.apply(.nodeConnected($0.phones[1]))
+        // A phone that starts anew has no calls.
+        if let call = $0.phoneCall(1) { $0.hangUpPhone(call, 1) }
+      }, needsTrunk: true, takesPhone: true),
+    Fault(
       name: "a PBX is gone", area: .office, code: .pbxGone,
       plan: { plan in
         let (link, provider) = (plan.link, plan.provider)
