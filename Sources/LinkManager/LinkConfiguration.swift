@@ -1,6 +1,7 @@
 public import CallControl
 public import NetworkTypes
 public import PortMapping
+import SIPTransaction
 
 /// Everything a link needs to know, as typed values: what `trunkline.yaml` says after it was read and checked.
 public struct LinkConfiguration: Sendable, Equatable, Codable {
@@ -14,6 +15,20 @@ public struct LinkConfiguration: Sendable, Equatable, Codable {
   public var limits = LimitsConfiguration()
 
   public init() {}
+}
+
+extension LinkConfiguration {
+  /// Gives each trunk the instance that it has for as long as the machine is the same, and the account.
+  ///
+  /// - Parameter machine: made at random once, and kept. Nobody who sees an instance can tell it, or which instances belong
+  ///   to one machine.
+  public mutating func nameInstances(ofMachine machine: String) {
+    for index in trunks.indices {
+      let trunk = trunks[index]
+      trunks[index].instance = InstanceName.uuid(
+        of: ["trunkline", machine, trunk.name, "\(trunk.username)@\(trunk.domain)"])
+    }
+  }
 }
 
 /// One way to the internet.
@@ -158,6 +173,9 @@ public struct TrunkConfiguration: Sendable, Equatable, Codable {
   public var numbers: [String] = []
   public var maxCalls: Int?
   public var enabled = true
+  /// The UUID by which the registrar knows this machine again after a restart (RFC 5626 §4.1); `nil` for one that is made at
+  /// random. No file says it: ``LinkConfiguration/nameInstances(ofMachine:)`` does.
+  public var instance: String?
 
   public init(name: String, domain: String, registrar: HostPort, username: String, password: Redacted<String>? = nil) {
     self.name = name

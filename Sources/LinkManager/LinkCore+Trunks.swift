@@ -107,7 +107,7 @@ extension LinkCore {
       aor: SIPURI(user: trunk.username, host: trunk.domain),
       registrar: SIPURI(user: nil, host: trunk.registrar.host, port: trunk.registrar.port),
       username: trunk.authUsername ?? trunk.username, password: trunk.password, realm: trunk.realm,
-      expires: trunk.expires, userAgent: LinkCore.product)
+      expires: trunk.expires, userAgent: LinkCore.product, instance: trunk.instance)
   }
 
   /// Our own contact at a trunk: its user name, at the address that the world sees.

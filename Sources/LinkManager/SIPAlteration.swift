@@ -61,13 +61,15 @@ extension SIPAlteration {
     via.address.map { Endpoint($0.unmapped, port: via.port ?? 5060) }
   }
 
-  /// Our binding, known by its instance, at our address inside although we named another.
+  /// Our binding, known by its instance, at our address inside although we named another. Where the one that we named is
+  /// listed too, or is being removed, an earlier process of ours has left the other.
   private static func contact(
     _ response: SIPMessage, _ request: SIPMessage, _ inside: Endpoint
   ) -> (String, String)? {
     guard request.method == .register, let sent = (try? request.contacts())?.first,
       let instance = sent.parameters["+sip.instance"], sent.uri.address != inside.address,
-      let listed = try? response.contacts()
+      sent.parameters["expires"] != "0", let listed = try? response.contacts(),
+      !listed.contains(where: { $0.uri.isEquivalent(to: sent.uri) })
     else { return nil }
     let mine = listed.first {
       $0.parameters["+sip.instance"] == instance && $0.uri.address == inside.address && $0.uri.user == sent.uri.user

@@ -10,7 +10,7 @@ import PortMapping
 enum HandoverText {
   /// Texts that were made at random, or that have to come back as they were: tags, nonces and the like.
   private static let kept: Set<String> = [
-    "fromTag", "localTag", "instance", "nonce", "opaque", "branch", "header", "code", "until", "provider", "cause",
+    "fromTag", "localTag", "nonce", "opaque", "branch", "header", "code", "until", "provider", "cause",
     "field",
   ]
   /// Whole messages, a character for each byte.
@@ -54,7 +54,7 @@ enum HandoverText {
   }
 
   private static let kinds: [String: RecordingRedactor.TextKind] = [
-    "callID": .callID, "password": .secret, "userAgent": .product,
+    "callID": .callID, "password": .secret, "userAgent": .product, "instance": .instance,
   ]
 
   /// Whether no number is so great that reckoning with it would overflow.

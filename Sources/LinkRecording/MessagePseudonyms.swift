@@ -15,6 +15,10 @@ struct MessagePseudonyms {
   }
 
   var pseudonyms: Pseudonyms
+  /// Our own instances at registrars, in truth and in the recording: they stay for years, and name the machine.
+  private var instances: [(truth: [UInt8], pseudonym: [UInt8])] = []
+
+  init(pseudonyms: Pseudonyms) { self.pseudonyms = pseudonyms }
 
   /// Header fields that hold no names; every other one does, or may.
   private static let modes: [String: Mode] = [
@@ -74,7 +78,39 @@ struct MessagePseudonyms {
       let body = Array(bytes[start...])
       out += type.contains("application/sdp") ? sdp(body) : text(body, .all)
     }
+    for instance in instances { Self.replace(instance.truth, with: instance.pseudonym, in: &out) }
     return out
+  }
+
+  /// An instance of ours, which is another one from now on wherever it stands.
+  mutating func ownInstance(_ uuid: String) -> String {
+    let truth = Array(uuid.utf8)
+    if let known = instances.first(where: { $0.truth == truth }) {
+      return String(decoding: known.pseudonym, as: UTF8.self)
+    }
+    let pseudonym = unknown(truth)
+    instances.append((truth, pseudonym))
+    return String(decoding: pseudonym, as: UTF8.self)
+  }
+
+  /// An instance in a link's state: one that was not configured is made anew at every start, and stays.
+  func instance(_ uuid: String) -> String {
+    let known = instances.first { $0.truth.elementsEqual(uuid.utf8) }
+    return known.map { String(decoding: $0.pseudonym, as: UTF8.self) } ?? uuid
+  }
+
+  private static func replace(_ truth: [UInt8], with pseudonym: [UInt8], in bytes: inout [UInt8]) {
+    guard truth.count == pseudonym.count, !truth.isEmpty, bytes.count >= truth.count else { return }
+    var start = 0
+    while start + truth.count <= bytes.count {
+      let isHere = truth.indices.allSatisfy { place in
+        let byte = bytes[start + place]
+        // In capitals it is the same.
+        return byte == truth[place] || byte | 0x20 == truth[place]
+      }
+      if isHere { bytes.replaceSubrange(start..<start + truth.count, with: pseudonym) }
+      start += isHere ? truth.count : 1
+    }
   }
 
   private mutating func startLine(_ line: [UInt8]) -> [UInt8] {

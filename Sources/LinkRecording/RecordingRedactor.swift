@@ -62,6 +62,7 @@ public struct RecordingRedactor: Sendable {
       new.trunks[index].authUsername = trunk.authUsername.map { messages.plain($0) }
       new.trunks[index].password = trunk.password.map { Redacted(messages.plainSecret($0.value)) }
       new.trunks[index].numbers = trunk.numbers.map { pattern($0) }
+      new.trunks[index].instance = trunk.instance.map { messages.ownInstance($0) }
     }
     for index in new.routing.inbound.indices {
       let rule = new.routing.inbound[index]
@@ -115,6 +116,8 @@ public struct RecordingRedactor: Sendable {
     case callID
     case secret
     case product
+    /// A UUID by which a registrar knows us.
+    case instance
   }
 
   mutating func redact(_ text: String, of kind: TextKind) -> String {
@@ -127,6 +130,7 @@ public struct RecordingRedactor: Sendable {
     case .callID: return messages.field(text, "call-id")
     case .secret: return messages.plainSecret(text)
     case .product: return messages.field(text, "user-agent")
+    case .instance: return messages.instance(text)
     }
   }
 

@@ -173,6 +173,18 @@ package final class Scene {
   package var logs: [String] { net.host(link, as: LinkHost.self)?.logs.map(\.sentence) ?? [] }
   package var isStopped: Bool { net.host(link, as: LinkHost.self)?.isStopped ?? false }
 
+  /// The link is killed, and begins anew a moment later, with random numbers of its own.
+  package func restartLink(seed: UInt64, _ change: (inout LinkConfiguration) -> Void = { _ in }) {
+    guard let old = net.host(link, as: LinkHost.self) else { return }
+    var configuration = old.configured
+    change(&configuration)
+    net.replaceHost(
+      link,
+      with: LinkHost(
+        configuration: configuration, random: RandomSource(seed: seed), now: net.now,
+        wallTime: old.link.wallTime(net.now)))
+  }
+
   /// Tells the link something: a command, most often.
   @discardableResult package func apply(_ input: LinkInput) -> Bool {
     net.withHost(link, as: LinkHost.self) { host, now, actions in host.apply(input, now: now, into: &actions) } ?? false

@@ -121,6 +121,18 @@ public struct SimulatedNetwork: Sendable {
     return id
   }
 
+  /// The process on a node is killed, without a last word, and `host` begins in its place.
+  public mutating func replaceHost(_ id: NodeID, with host: any SimulatedHost) {
+    for socket in nodes[id.index].sockets {
+      trace.add(.closed, at: now, place: nodes[id.index].name, note: "\(socket.local)")
+    }
+    nodes[id.index].sockets = []
+    nodes[id.index].isStarted = false
+    nodes[id.index].deadline = nil
+    hosts[id.index] = host
+    queue.insert(.started(id), at: now)
+  }
+
   /// Another way into the network for a node that is already there: a second line, or a second address of its own.
   public mutating func addInterface(
     to node: NodeID, on subnet: SubnetID, addresses: [IPAddress], link: LinkQuality = .ethernet

@@ -124,7 +124,8 @@ extension Registration {
       register(now: now, random: &random, into: &actions)
       return
     }
-    listedContacts = oldContacts.filter { old in bindings.contains { $0.uri.isEquivalent(to: old) } }
+    let ours = oldContacts.filter { old in bindings.contains { $0.uri.isEquivalent(to: old) } }
+    listedContacts = ours + leftovers(in: bindings, besides: ours + [registered])
     oldContacts = listedContacts
     if !keepsOldContacts { clearListed(now: now, random: &random, into: &actions) }
   }
@@ -149,11 +150,27 @@ extension Registration {
     digest.accepted()
     phase = .bound
     guard (200..<300).contains(response.status), let bindings = try? response.contacts(), let binding else { return }
-    if !bindings.contains(where: { isOurs($0, binding.contact, notOneOf: removed + oldContacts) }) {
+    if !bindings.contains(where: { isOurs($0, binding.contact, notOneOf: removed + oldContacts + listedContacts) }) {
       isRemovalHarmful = true
       return register(now: now, random: &random, into: &actions)
     }
     clearListed(now: now, random: &random, into: &actions)
+  }
+
+  /// What earlier processes of ours have left at the registrar: contacts with our instance. `known` ends with our present
+  /// contact; where that is not listed as it was sent, the registrar writes contacts otherwise, and any of these may be it.
+  private mutating func leftovers(in bindings: [NameAddress], besides known: [SIPURI]) -> [SIPURI] {
+    guard let present = known.last, bindings.contains(where: { $0.uri.isEquivalent(to: present) }) else { return [] }
+    let urn = "<urn:uuid:\(instance)>"
+    var found: [SIPURI] = []
+    for binding in bindings where binding.parameters["+sip.instance"]?.lowercased() == urn {
+      guard leftoverCount < RegistrationPolicy.leftoverLimit, binding.expires != 0,
+        !(known + found).contains(where: { $0.isEquivalent(to: binding.uri) })
+      else { continue }
+      leftoverCount += 1
+      found.append(binding.uri)
+    }
+    return found
   }
 
   /// Whether a listed binding is the one of `contact`: by its URI, or by the instance that we gave it.
@@ -169,7 +186,10 @@ extension Registration {
     let general = response.expires
     let seconds: Int
     if let own = bindings.first(where: { $0.uri.isEquivalent(to: contact) })
-      ?? bindings.first(where: { isOurs($0, contact, notOneOf: oldContacts) })
+      // What an earlier process has left has our instance too, and less time.
+      ?? bindings.filter({ isOurs($0, contact, notOneOf: oldContacts) }).max(by: {
+        ($0.expires ?? 0) < ($1.expires ?? 0)
+      })
     {
       seconds = own.expires ?? general ?? expires
     } else if let general {

@@ -10,7 +10,8 @@ import SIPTransaction
 /// - Refused: at most four REGISTERs in the first minute, then one attempt in five minutes. An attempt is a REGISTER
 ///   without credentials and its repetition with them, so that the nonce is fresh.
 /// - A new contact is registered at once; the old one is removed in a REGISTER of its own when the registrar's answer
-///   still lists it, and not before its calls have moved (``keepsOldContacts``).
+///   still lists it, and not before its calls have moved (``keepsOldContacts``). So is what an earlier process has left
+///   there, which bears our instance.
 ///
 /// One timer, ``nextDeadline``, is all that ever runs.
 public struct Registration: Sendable, Codable {
@@ -74,7 +75,8 @@ public struct Registration: Sendable, Codable {
   var phase: Phase = .idle
   let callID: String
   let fromTag: String
-  /// A UUID (RFC 5626 §4.1) by which we know our binding where the registrar writes the contact otherwise.
+  /// A UUID (RFC 5626 §4.1) by which we know our binding where the registrar writes the contact otherwise, and those of
+  /// earlier processes.
   let instance: String
   var sequence: UInt32 = 0
   var digest: DigestSession
@@ -86,6 +88,8 @@ public struct Registration: Sendable, Codable {
   var oldContacts: [SIPURI] = []
   /// Those of them that it listed last.
   var listedContacts: [SIPURI] = []
+  /// How many contacts of earlier processes have been found.
+  var leftoverCount = 0
   /// A removal took our present binding with it, as of a registrar that writes contacts as it sees them: none is sent to
   /// it any more, and old contacts end by themselves.
   var isRemovalHarmful = false
@@ -105,7 +109,9 @@ public struct Registration: Sendable, Codable {
     self.configuration = configuration
     callID = random.hexDigits(32)
     fromTag = random.hexDigits(16)
-    instance = Self.makeInstance(&random)
+    // Drawn in any case: what comes after it is the same with an instance and without.
+    let made = Self.makeInstance(&random)
+    instance = configuration.instance ?? made
     digest = DigestSession(
       username: configuration.username, password: configuration.password, realm: configuration.realm)
     let seconds = configuration.expires.nanoseconds / 1_000_000_000

@@ -15,10 +15,13 @@ public struct RegistrationConfiguration: Sendable, Equatable, Codable {
   /// How long a registration shall hold.
   public var expires: Duration
   public var userAgent: String
+  /// The UUID of this device at this account, in lower case, which every process of ours has had (RFC 5626 §4.1); `nil` for
+  /// one that is made at random.
+  public var instance: String?
 
   public init(
     aor: SIPURI, registrar: SIPURI, username: String, password: Redacted<String>? = nil, realm: String? = nil,
-    expires: Duration = .seconds(300), userAgent: String = ""
+    expires: Duration = .seconds(300), userAgent: String = "", instance: String? = nil
   ) {
     self.aor = aor
     self.registrar = registrar
@@ -27,6 +30,7 @@ public struct RegistrationConfiguration: Sendable, Equatable, Codable {
     self.realm = realm
     self.expires = expires
     self.userAgent = userAgent
+    self.instance = instance
   }
 }
 
@@ -72,6 +76,9 @@ enum RegistrationPolicy {
   static let longestExpiry = 86_400
   /// Contacts of ours that the registrar may still have.
   static let oldContactLimit = 4
+  /// How many contacts of earlier processes are removed at most. Two machines with one instance, as after a disk was copied,
+  /// do not take each other's binding away for ever.
+  static let leftoverLimit = 8
 
   /// How long after a registration for `expires` seconds it is renewed: 60 s before the end, not before its half; of a
   /// short one after 80 %.

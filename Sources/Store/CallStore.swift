@@ -80,6 +80,25 @@ public actor CallStore {
     return await read { connection in try StoreSchema.note(connection, key: key).map { [$0] } ?? [] }.first
   }
 
+  /// The name of this machine, which was made at random once and is kept. `fresh` is kept where there is none yet, and is the
+  /// answer where the store cannot be used: then it is not written later either, since the one that is kept may come back.
+  public func machine(or fresh: String) async -> String {
+    open()
+    guard let database else { return fresh }
+    do {
+      if let known = try await database.read({ try StoreSchema.machine($0) }) { return known }
+      return try await database.write { connection in
+        if let known = try StoreSchema.machine(connection) { return known }
+        try StoreSchema.insertNote(fresh, key: StoreSchema.machineKey, connection)
+        return fresh
+      }
+    } catch {
+      self.database = nil
+      noteTrouble(error)
+      return fresh
+    }
+  }
+
   private func append(_ item: Item) async {
     if waiting.count >= Self.memoryLimit {
       waiting.removeFirst()

@@ -72,6 +72,15 @@ enum StoreSchema {
     try String.fetchOne(connection, sql: "SELECT text FROM note WHERE key = ?", arguments: [key])
   }
 
+  static let machineKey = "machine"
+
+  /// What somebody else has written there is no name.
+  static func machine(_ connection: Database) throws -> String? {
+    try note(connection, key: machineKey).flatMap { text in
+      text.utf8.count == 32 && text.utf8.allSatisfy { (48...57).contains($0) || (97...102).contains($0) } ? text : nil
+    }
+  }
+
   static func prune(to limit: Int, _ connection: Database) throws {
     for table in ["call", "verdict"] {
       try connection.execute(

@@ -231,6 +231,12 @@ import Testing
       (Self.ok(via: "203.0.113.10:65002" + seen, contact: "<sip:1000@192.168.1.2:65002>"), nil),
       (Self.ok(via: "203.0.113.10:65002" + seen, contact: "<sip:1000@192.168.1.3:65002>" + instance), nil),
       (Self.ok(via: "203.0.113.10:65002" + seen, contact: "<sip:1000@192.168.1.2:65002>" + instance), .contact),
+      // Ours is there as it was sent: an earlier process has left the other.
+      (
+        Self.ok(
+          via: "203.0.113.10:65002" + seen,
+          contact: "<sip:1000@192.168.1.2:65002>\(instance), <sip:1000@203.0.113.10:65002>\(instance)"), nil
+      ),
       // It sees us there: it is reached without the NAT.
       (
         Self.ok(

@@ -248,6 +248,7 @@ import Testing
       plan.link = {
         $0.uplinks[0].sparePort = 65003
         $0.uplinks[0].incoming = .mapped(.pcp)
+        $0.nameInstances(ofMachine: "machine")
       }
     }
     let router = MappingRouter(externalAddress: LinkScenario.address("198.51.100.1"), now: scene.net.now)
@@ -268,6 +269,9 @@ import Testing
     scene.run(300)
     #expect(ring.texts.count > 8)
     try Self.check(ring.texts)
+    let instance = try #require(
+      scene.net.host(scene.link, as: LinkHost.self)?.configured.trunks.first?.instance)
+    #expect(ring.texts.allSatisfy { !$0.contains(instance) })
   }
 
   /// A file may come from anybody: what its beginning says is refused, or replayed without a trap.

@@ -66,6 +66,42 @@ import Testing
     #expect(records.count == 3)
   }
 
+  /// The instances by which registrars know this machine for years are others in a recording, and mean the same.
+  @Test func ourInstancesArePseudonyms() throws {
+    var named = LinkConfiguration()
+    named.trunks = [
+      TrunkConfiguration(
+        name: "main", domain: "provider.example", registrar: HostPort(host: "sip.provider.example"), username: "1000")
+    ]
+    named.nameInstances(ofMachine: "machine")
+    let instance = try #require(named.trunks.first?.instance)
+    let leftover = "<sip:1000@198.51.100.9:65002>;expires=200;+sip.instance=\"<urn:uuid:\(instance.uppercased())>\""
+    let recorded = RecordedScene { plan in
+      plan.link = { $0.nameInstances(ofMachine: "machine") }
+      plan.provider = { $0.quirks.foreignContacts = [leftover] }
+    }
+    #expect(recorded.scene.runUntilRegistered())
+    recorded.scene.run(900)
+    let (text, random) = try recorded.recording(key: 4)
+    #expect(!text.lowercased().contains(instance))
+    let sent = recorded.taken.flatMap(\.actions).compactMap { action -> String? in
+      if case .send(let bytes, _, _) = action { String(decoding: bytes, as: UTF8.self) } else { nil }
+    }
+    #expect(sent.contains { $0.contains("<sip:1000@198.51.100.9:65002>;expires=0;") && $0.contains(instance) })
+    let recording = try RecordedRun(parsing: Array(text.utf8))
+    var replay = LinkReplay(recording, random: random)
+    var place = 0
+    while let step = replay.step() {
+      let then = recorded.taken[place]
+      guard step.isSame else {
+        Testing.Issue.record("\(place): \(then.input)\nthen \(then.actions)\nnow \(step.actions)")
+        return
+      }
+      place += 1
+    }
+    #expect(place == recorded.taken.count && place > 20)
+  }
+
   /// Offices of the year: other providers, other routers, lost packets, dead servers, calls in every state.
   @Test(arguments: 1...12 as ClosedRange<UInt64>) func aNightOfTheYearIsDecidedAgain(seed: UInt64) throws {
     var plan = YearStretch.Plan()

@@ -25,13 +25,13 @@ struct RegistrationBench {
   private var waiting: [SIPMessage] = []
 
   init(
-    expires: Int = 300, password: String? = "secret", realm: String? = nil
+    expires: Int = 300, password: String? = "secret", realm: String? = nil, instance: String? = nil
   ) {
     registration = Registration(
       RegistrationConfiguration(
         aor: SIPURI(user: "10", host: "example.org"), registrar: SIPURI(user: nil, host: "example.org"),
         username: "10", password: password.map { Redacted($0) }, realm: realm, expires: .seconds(expires),
-        userAgent: "test"), random: &random)
+        userAgent: "test", instance: instance), random: &random)
   }
 
   mutating func start(contact: SIPURI = contact) {

@@ -121,6 +121,45 @@ private struct Unexpected: Error {}
     }
   }
 
+  @Test func theMachinesNameIsMadeOnceAndStays() async throws {
+    try await withFolder { folder in
+      let path = "\(folder)/a.sqlite"
+      let (first, second) = (String(repeating: "0a", count: 16), String(repeating: "1b", count: 16))
+      let store = CallStore(path: path) { Issue.record("\($0)") }
+      #expect(await store.machine(or: first) == first)
+      #expect(await store.machine(or: second) == first)
+      // The first store is still open, as after a crash.
+      let other = CallStore(path: path) { Issue.record("\($0)") }
+      #expect(await other.machine(or: second) == first)
+      // What somebody wrote over it is no name.
+      await other.append(note: "'); DROP", key: "machine")
+      let third = CallStore(path: path) { Issue.record("\($0)") }
+      #expect(await third.machine(or: second) == second)
+      _ = await store.history()
+    }
+  }
+
+  @Test func aBrokenStoreGivesAFreshNameAndDoesNotKeepIt() async throws {
+    try await withFolder { folder in
+      let (first, second) = (String(repeating: "0a", count: 16), String(repeating: "1b", count: 16))
+      let memory = CallStore(path: nil) { Issue.record("\($0)") }
+      #expect(await memory.machine(or: first) == first)
+      let path = "\(folder)/b.sqlite"
+      try String(repeating: "not a database ", count: 1000).write(toFile: path, atomically: true, encoding: .utf8)
+      let reports = Mutex<[StoreTrouble]>([])
+      let store = CallStore(path: path) { trouble in reports.withLock { $0.append(trouble) } }
+      #expect(await store.machine(or: first) == first)
+      #expect(await store.machine(or: second) == second)
+      #expect(reports.withLock { $0.count } == 1)
+      // It works again, and the name of the time before is what counts.
+      try FileManager.default.removeItem(atPath: path)
+      let other = CallStore(path: path) { Issue.record("\($0)") }
+      #expect(await other.machine(or: second) == second)
+      await store.append(record(1))
+      #expect(await store.machine(or: first) == second)
+    }
+  }
+
   @Test func memoryIsBounded() async {
     let store = CallStore(path: nil) { Issue.record("\($0)") }
     for number in 1...(CallStore.memoryLimit + 10) { await store.append(record(number)) }

@@ -77,12 +77,15 @@ public struct Daemon: Sendable {
   public func run(ready: @escaping @Sendable (_ url: String, _ token: String, _ link: String) -> Void) async throws {
     let bind = configuration.http.bind
     let token = configuration.http.token?.value ?? AccessGate.randomSecret()
-    let (link, notify) = (embedded == nil ? linkConfiguration(configuration.link) : configuration.link, Notifier())
+    let notify = Notifier()
     let store = CallStore(path: embedded == nil ? configuration.storePath : nil) { [logger] in
       notify.storeTold($0, logger)
     }
     notify.store.withLock { $0 = store }
     await store.open()
+    var random = SystemRandom.source()
+    let machine = await store.machine(or: random.hexDigits(32))
+    let link = embedded == nil ? linkConfiguration(configuration.link, machine: machine) : configuration.link
     let host: SignallingHost
     do throws(DatagramSocketError) {
       host = try SignallingHost(configuration: link, embedded: embedded, listeners: notify.listeners(store, logger))
@@ -96,7 +99,7 @@ public struct Daemon: Sendable {
     // Beside the store, since what a router holds for us is kept as carefully as what was called.
     if embedded == nil, !configuration.storePath.isEmpty { host.leaseFile = configuration.storePath + ".leases" }
     let control = DaemonControl(host: host, store: store, isEmbedded: embedded != nil, recorder: recorder) {
-      () async throws(ControlFailure) in try await reload(host)
+      () async throws(ControlFailure) in try await reload(host, machine: machine)
     }
     notify.control.withLock { $0 = control }
     let failure = StartFailure()
@@ -131,7 +134,10 @@ public struct Daemon: Sendable {
           .init(
             service: LinkService(host: host, stopped: notify.stopped, control: control),
             successTerminationBehavior: .gracefullyShutdownGroup),
-          .init(service: ReloadService(logger: logger) { () async throws(ControlFailure) in try await reload(host) }),
+          .init(
+            service: ReloadService(logger: logger) { () async throws(ControlFailure) in
+              try await reload(host, machine: machine)
+            }),
           .init(service: SystemWatch(host: host, interfaces: Self.interfaces)),
           .init(service: server),
         ], gracefulShutdownSignals: [.sigterm, .sigint], logger: httpLogger))
@@ -170,14 +176,15 @@ public struct Daemon: Sendable {
     return URL(fileURLWithPath: file).deletingLastPathComponent().path + "/recordings"
   }
 
-  private func linkConfiguration(_ link: LinkConfiguration) -> LinkConfiguration {
+  private func linkConfiguration(_ link: LinkConfiguration, machine: String) -> LinkConfiguration {
     var link = link
     link.lan.interfaces = Self.interfaces()
+    link.nameInstances(ofMachine: machine)
     return link
   }
 
   /// Reads the file again; one with a mistake changes nothing.
-  private func reload(_ host: SignallingHost) async throws(ControlFailure) {
+  private func reload(_ host: SignallingHost, machine: String) async throws(ControlFailure) {
     guard let configurationPath else {
       throw .conflict("The embedded default has no configuration file to read again.")
     }
@@ -186,7 +193,7 @@ public struct Daemon: Sendable {
       for diagnostic in loaded.errors { logger.error("reload: \(diagnostic)") }
       throw .invalid(loaded.errors.map(\.description))
     }
-    let link = linkConfiguration(new.link)
+    let link = linkConfiguration(new.link, machine: machine)
     await host.run { $0.reconfigure(link) }
     threshold.level = new.log.threshold
     let late = [
