@@ -33,7 +33,7 @@ extension LinkCore {
   private static let silence = Duration.seconds(30)
   /// How long it is left in peace once it has answered.
   private static let pause = Duration.seconds(60)
-  /// Both of them for a leg that is held, or that is slow to ask.
+  /// Both of them for a leg that is held, that has never sent anything, or that is slow to ask.
   private static let longPause = Duration.seconds(300)
 
   /// A call was answered: from now on its legs are listened to.
@@ -59,7 +59,8 @@ extension LinkCore {
   }
 
   private func questionDue(_ leg: Leg, now: MonotonicInstant) -> MonotonicInstant {
-    let isSlow = !sends(leg)
+    // Whoever has sent no sound since the answer may have none: some that test, and fax machines that wait.
+    let isSlow = !sends(leg) || leg.packetsIn == leg.packetsBeforeAnswer
     let silent = (leg.pulse.heardAt ?? now) + (isSlow ? Self.longPause : Self.silence)
     guard let livedAt = leg.pulse.livedAt else { return silent }
     let isCostly = !leg.pulse.hasAnsweredOptions
