@@ -4,8 +4,9 @@ public import NetworkTypes
 /// When it is found out which NAT stands in the way, and what becomes of the findings.
 ///
 /// A discovery uses ports of its own, so the port that carries SIP stays as quiet as it is. It runs at the start, and after
-/// a confirmed change of the public address, but not twice within an hour. Some minutes after the start the lifetime of a
-/// binding is measured too, once: that takes as long as the binding lives, and a hundred ports.
+/// a confirmed change of the public address, but not twice within an hour; sooner only where nobody could be asked, where the
+/// line was blocked, and without a server that was found to lie. Some minutes after the start the lifetime of a binding is
+/// measured too, once: that takes as long as the binding lives, and a hundred ports.
 extension LinkCore {
   /// A changed address is most often the same router's: it is examined again, but not after each of many changes.
   private static let leastPause = Duration.seconds(3600)

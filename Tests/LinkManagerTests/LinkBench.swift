@@ -33,7 +33,7 @@ final class LinkBench {
   var services: [String: [ServiceRecord]] = [:]
   var answersServices = true
   var serviceLookups: [String] = []
-  /// How often the NAT was to be examined.
+  /// How the NAT was to be examined, each time.
   var examinations: [DiscoverySettings] = []
   /// Where STUN requests went.
   var stunRequests: [Endpoint] = []
