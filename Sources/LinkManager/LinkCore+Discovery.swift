@@ -38,6 +38,7 @@ extension LinkCore {
 
   /// A server tells another address than everybody else, and what it saw made the NAT look like another one.
   mutating func rediscoverWithoutLiar(uplink: Int, now: MonotonicInstant, into actions: inout [LinkAction]) {
+    uplinks[uplink].nat.isVoid = uplinks[uplink].nat.isDiscovering
     discover(uplink, withLifetime: false, now: now, into: &actions)
   }
 
@@ -77,6 +78,10 @@ extension LinkCore {
   ) {
     guard uplinks.indices.contains(uplink), uplinks[uplink].nat.isDiscovering else { return }
     uplinks[uplink].nat.isDiscovering = false
+    if uplinks[uplink].nat.isVoid {
+      uplinks[uplink].nat.isVoid = false
+      return discover(uplink, withLifetime: false, now: now, into: &actions)
+    }
     guard var findings else { return timers.set(.discovery(uplink: uplink), at: now + Self.retryPause) }
     let before = uplinks[uplink].nat.findings
     if findings.bindingLifetime == nil, findings.natType == before?.natType {

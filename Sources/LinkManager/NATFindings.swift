@@ -38,6 +38,8 @@ struct NATState: Sendable, Codable {
   var isV4 = true
   var discoveryBegan: MonotonicInstant?
   var isDiscovering = false
+  /// A server that is being asked now was found to lie: what this discovery finds counts for nothing.
+  var isVoid = false
   /// What is being done now measures the lifetime too.
   var isMeasuring = false
   /// The lifetime was measured, or cannot be.

@@ -285,6 +285,8 @@ package struct UplinkPort: Sendable, Codable {
   ) {
     guard servers.contains(server), !isResting else { return }
     if !distrusted.contains(server) { distrusted.append(server) }
+    // Where everybody is, it was this one that the others contradicted.
+    if servers.allSatisfy({ distrusted.contains($0) }) { distrusted = [server] }
     guard let next = servers.firstIndex(where: { !distrusted.contains($0) }) else { return }
     guard servers[current] == server || mappingServer == server else { return }
     if mappingServer == server {

@@ -233,6 +233,26 @@ import Testing
     #expect(actions.isEmpty && alone.port.mapping == Self.moved)
   }
 
+  @Test func whoOnlyContradictedALiarIsBelievedInItsPlace() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(20) { request in request.server == Self.second ? Self.moved : nil }
+    #expect(bench.port.mapping == Self.moved, "nobody has said anything else")
+    let lie = { (request: (at: Double, id: UInt128, server: Endpoint)) -> Endpoint? in
+      request.server == Self.second ? Self.moved : Self.home
+    }
+    bench.run(60, lie)
+    #expect(bench.port.mapping == Self.moved, "one against one moves nothing")
+    var actions: [UplinkPort.Action] = []
+    bench.port.distrust(Self.second, now: bench.now, random: &bench.random, into: &actions)
+    bench.take(actions)
+    #expect(bench.port.currentServer == Self.first)
+    bench.run(1, lie)
+    #expect(bench.port.mapping == Self.home)
+    bench.run(300, lie)
+    #expect(bench.port.mapping == Self.home)
+    #expect(bench.port.currentServer == Self.first)
+  }
+
   @Test func restingPortsAreSilentAndWakeWithNothingKnown() {
     var bench = Bench()
     bench.run(5, answering: [Self.first])

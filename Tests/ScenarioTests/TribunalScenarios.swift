@@ -38,6 +38,43 @@ import Testing
     #expect(scene.logs.contains { $0.contains("over: A STUN server") })
   }
 
+  /// After a long cut whoever answers first is believed, and here that is the liar: the honest one is late.
+  @Test func callsFollowAsSoonAsALiarThatWasBelievedIsNamed() throws {
+    let scene = Scene { $0.provider = { $0.quirks.latching = false } }
+    #expect(scene.runUntilRegistered())
+    _ = try #require(scene.dial(Scene.farNumber))
+    scene.run(10)
+    scene.net.apply(.lineCut(scene.router))
+    scene.net.apply(.addressChanged(scene.router, address("198.51.100.77")))
+    scene.run(61)
+    lie(scene, 1, "192.0.2.99:1234")
+    let lateness = { (duration: Duration) in
+      scene.net.withHost(scene.stun[0], as: STUNServerHost.self) { host, _, _ in host.lateness = duration }
+    }
+    _ = lateness(.seconds(4))
+    scene.net.apply(.lineRestored(scene.router))
+    let back = scene.elapsed
+    var believed = false
+    for _ in 0..<80 where tribunal(scene).isEmpty {
+      scene.run(0.25)
+      if scene.status.uplinks[0].publicAddress?.ip == "192.0.2.99" {
+        believed = true
+        _ = lateness(.zero)
+      }
+    }
+    #expect(believed, "otherwise this shows nothing")
+    #expect(tribunal(scene) == ["lyingServer"])
+    scene.run(1)
+    #expect(scene.status.uplinks[0].publicAddress?.ip == "198.51.100.77")
+    #expect(scene.contacts == ["sip:1000@198.51.100.77:65002"])
+    #expect(scene.elapsed - back < 20)
+    let silent = scene.net.host(scene.provider, as: ProviderHost.self)?.silentPorts
+    #expect(silent?.isEmpty == true, "the far end hears again")
+    scene.run(60)
+    #expect(scene.verdicts.map(\.code) == ["lyingServer"], "the NAT is taken for no other")
+    #expect(scene.status.uplinks[0].mapping != "addressAndPortDependent")
+  }
+
   @Test func whereTheServersSeeAnotherAddressThanTheProviderThereAreTwoLines() {
     let scene = Scene()
     for server in [0, 1] { lie(scene, server, "192.0.2.99:65002") }
