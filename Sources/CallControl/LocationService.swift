@@ -13,6 +13,19 @@ public struct ContactBinding: Sendable, Equatable, Codable {
   public var userAgent: String?
   public var expiresAt: MonotonicInstant
   public var lastSeenAt: MonotonicInstant
+
+  public init(
+    uri: SIPURI, path: SIPPath, callID: String, sequence: UInt32, userAgent: String?, expiresAt: MonotonicInstant,
+    lastSeenAt: MonotonicInstant
+  ) {
+    self.uri = uri
+    self.path = path
+    self.callID = callID
+    self.sequence = sequence
+    self.userAgent = userAgent
+    self.expiresAt = expiresAt
+    self.lastSeenAt = lastSeenAt
+  }
 }
 
 /// The bindings of the users who register with us (RFC 3261 §10.3). Who may register is decided before.
@@ -52,6 +65,21 @@ public struct LocationService: Sendable, Codable {
     users.first { $0.bindings.contains { $0.path == path && $0.expiresAt > now } }?.name
   }
 
+  /// Bindings that the last run had, each older than what has been registered since.
+  public mutating func restore(_ known: [ContactBinding], of user: String) {
+    let index = index(of: user)
+    for binding in known where !users[index].bindings.contains(where: { $0.uri == binding.uri }) {
+      guard users[index].bindings.count < Self.mostContacts else { return }
+      users[index].bindings.append(binding)
+    }
+  }
+
+  private mutating func index(of user: String) -> Int {
+    if let index = users.firstIndex(where: { $0.name == user }) { return index }
+    users.append(User(name: user, bindings: []))
+    return users.count - 1
+  }
+
   /// When the next binding ends.
   public var nextExpiry: MonotonicInstant? { users.flatMap { $0.bindings.map(\.expiresAt) }.min() }
 
@@ -89,12 +117,7 @@ public struct LocationService: Sendable, Codable {
       return SIPMessage(responding: request, status: 400, reason: error.reason)
     }
     let callID = request.callID ?? ""
-    let index =
-      users.firstIndex { $0.name == user }
-      ?? {
-        users.append(User(name: user, bindings: []))
-        return users.count - 1
-      }()
+    let index = index(of: user)
     var bindings = users[index].bindings.filter { $0.expiresAt > now }
     let header = request.expires
     if request.isContactStar {

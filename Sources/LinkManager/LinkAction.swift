@@ -33,8 +33,13 @@ public enum LinkAction: Sendable, Equatable {
   case discoverNAT(uplink: Int, DiscoverySettings)
   /// Write down when an uplink's line is cut, for the next run; told to it by `cutsRemembered`.
   case rememberCuts(CutDiary, uplink: String)
+  /// Write down where a telephone or a PBX is, for the next run; told to it by `contactsRemembered`.
+  case rememberContacts([KnownContact], user: String)
   /// Something for the router of that uplink; what it says comes back by `routerTold`.
   case router(RouterAction, uplink: Int)
+  /// A call was answered; `record` follows when it is over. Until then its record is one of a call that ends now, so that
+  /// it is not lost with this process.
+  case answered(CallRecord)
   /// A call is over.
   case record(CallRecord)
   /// Something went wrong that a person can mend.

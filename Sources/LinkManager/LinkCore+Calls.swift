@@ -311,7 +311,7 @@ extension LinkCore {
     stopIfDone(into: &actions)
   }
 
-  private func record(of call: CallState, now: MonotonicInstant) -> CallRecord {
+  func record(of call: CallState, now: MonotonicInstant) -> CallRecord {
     let refusal = call.machine.refusal
     let result =
       call.answeredAt != nil

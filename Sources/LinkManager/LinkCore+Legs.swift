@@ -118,6 +118,7 @@ extension LinkCore {
     case .answer(let id, let description):
       let answeredAt = wallTime(now)
       calls[id.call]?.answeredAt = answeredAt
+      if let call = calls[id.call] { actions.append(.answered(record(of: call, now: now))) }
       sendResponse(200, nil, description, on: id, now: now, into: &actions)
       callAnswered(id, now: now, into: &actions)
     case .answerOffer(let id, let description): sendResponse(200, nil, description, on: id, now: now, into: &actions)

@@ -56,7 +56,7 @@ extension LinkCore {
     }
     let user = (try? request.to())?.uri.user ?? ""
     guard authorize(request, id, user: user, now: now, into: &actions) else { return }
-    let before = location.bindings(of: user, now: now).count
+    let known = location.bindings(of: user, now: now)
     let response = location.register(request, user: user, path: path, now: now)
     respond(id, response, now: now, into: &actions)
     if let station = station(user: user) {
@@ -64,9 +64,10 @@ extension LinkCore {
       over(.phoneRefused, of: .station(station.target.description))
       comparePlaces(station, request, path, now: now, into: &actions)
     }
-    let after = location.bindings(of: user, now: now).count
-    if before == 0 && after > 0 { actions.append(.log(.info, "phone \(user) has registered")) }
-    if before > 0 && after == 0 { actions.append(.log(.info, "phone \(user) has unregistered")) }
+    let after = location.bindings(of: user, now: now)
+    if after != known { rememberContacts(of: user, now: now, into: &actions) }
+    if known.isEmpty && !after.isEmpty { actions.append(.log(.info, "phone \(user) has registered")) }
+    if !known.isEmpty && after.isEmpty { actions.append(.log(.info, "phone \(user) has unregistered")) }
     actions.append(.statusChanged)
   }
 

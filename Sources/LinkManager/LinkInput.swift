@@ -28,6 +28,8 @@ public enum LinkInput: Sendable, Equatable {
   case changeAnnounced(uplink: Int)
   /// What the last run wrote down of the times at which an uplink's line is cut.
   case cutsRemembered(CutDiary, uplink: String)
+  /// What the last run wrote down of where a telephone or a PBX is.
+  case contactsRemembered([KnownContact], user: String)
   /// The router of an uplink said something, or could not be asked.
   case routerTold(RouterEvent, uplink: Int)
   /// The moment of ``LinkCore/nextDeadline`` has come.
@@ -83,6 +85,8 @@ extension LinkCore {
     case .hostChanged(let interfaces): hostChanged(interfaces, now: now, into: &actions)
     case .changeAnnounced(let uplink): changeAnnounced(uplink, now: now, into: &actions)
     case .cutsRemembered(let diary, let uplink): cutsRemembered(diary, uplink: uplink, now: now)
+    case .contactsRemembered(let known, let user):
+      contactsRemembered(known, user: user, now: now, into: &actions)
     case .routerTold(let event, let uplink): routerTold(event, uplink: uplink, now: now, into: &actions)
     case .timerFired: timerFired(now: now, into: &actions)
     case .wallTimeChanged(let wallTime): wallTimeChanged(wallTime, now: now)

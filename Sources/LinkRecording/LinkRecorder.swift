@@ -101,6 +101,8 @@ public enum DecisionShape {
         add(socket.rawValue)
       case .resolveService: add(34)
       case .rememberCuts: add(35)
+      // What others were told before them was the same without.
+      case .rememberContacts, .answered: break
       case .router: add(36)
       case .examined: add(37)
       case .resolve(let host):

@@ -32,6 +32,7 @@ enum RecordedLine {
     case .changeAnnounced(let uplink): "announced \(uplink)"
     case .routerTold(let event, let uplink): "router \(uplink) \(json(event))"
     case .cutsRemembered(let diary, let uplink): "cuts \(quoted(Array(uplink.utf8))) \(json(diary))"
+    case .contactsRemembered(let known, let user): "contacts \(quoted(Array(user.utf8))) \(json(known))"
     case .timerFired: "timer"
     case .wallTimeChanged(let time): "wall \(time.nanoseconds)"
     case .reconfigured(let configuration): "configuration \(json(configuration))"
@@ -120,6 +121,9 @@ enum RecordedLine {
     case "cuts":
       guard let uplink = fields.string() else { return nil }
       return decoded(fields.rest(), as: CutDiary.self).map { .cutsRemembered(CutDiary($0.cuts), uplink: uplink) }
+    case "contacts":
+      guard let user = fields.string() else { return nil }
+      return decoded(fields.rest(), as: [KnownContact].self).map { .contactsRemembered($0, user: user) }
     case "datagram":
       guard let socket = fields.number(Int.self), let source = fields.endpoint(), let bytes = fields.bytes() else {
         return nil

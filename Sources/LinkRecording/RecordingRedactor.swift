@@ -155,6 +155,8 @@ public struct RecordingRedactor: Sendable {
     case .started, .streamClosed, .timerFired, .wallTimeChanged, .trunkSwitched, .registrationAsked,
       .hangUpAsked, .examinationAsked, .shutDownAsked, .reseeded, .changeAnnounced, .cutsRemembered:
       return input
+    case .contactsRemembered(let known, let user):
+      return .contactsRemembered(known.map { redact($0) }, user: messages.plain(user))
     case .natDiscovered(var findings, let uplink):
       let told = findings?.routerAddress
       findings?.routerAddress = told.map { messages.pseudonyms.address($0) }
@@ -184,6 +186,14 @@ public struct RecordingRedactor: Sendable {
     case .mediaEventReceived(let event): return .mediaEventReceived(redact(event))
     case .reconfigured(let configuration): return .reconfigured(redact(configuration))
     }
+  }
+
+  private mutating func redact(_ contact: KnownContact) -> KnownContact {
+    KnownContact(
+      uri: (try? SIPURI(parsing: messages.field("\(contact.uri)", "contact"))) ?? contact.uri,
+      remote: messages.pseudonyms.endpoint(contact.remote), callID: messages.field(contact.callID, "call-id"),
+      sequence: contact.sequence, userAgent: contact.userAgent.map { messages.field($0, "user-agent") },
+      expiresAt: contact.expiresAt)
   }
 
   private func redact(_ event: RouterEvent) -> RouterEvent {

@@ -66,6 +66,7 @@ public struct ReplayAccount {
     case .routerTold: tellsAll ? "· the router tells something" : nil
     case .changeAnnounced(let uplink): "· a change is announced for uplink \(uplink)"
     case .cutsRemembered(let diary, let uplink): "· \(diary.cuts.count) cuts of uplink \(uplink) are remembered"
+    case .contactsRemembered(let known, let user): "· \(known.count) contacts of \(user) are remembered"
     case .datagramReceived(let bytes, let source, _): arrival(bytes, "\(source)")
     case .streamOpened(let connection, _, let remote): "· connection \(connection) from \(remote)"
     case .streamMessageReceived(let bytes, let connection): arrival(bytes, "connection \(connection)")
@@ -127,7 +128,7 @@ public struct ReplayAccount {
     case .openSocket(let socket, let local): return "opens socket \(socket.rawValue) at \(local)"
     case .closeSocket(let socket): return "closes socket \(socket.rawValue)"
     case .resolveService(let name): return "asks for the servers of \(name)"
-    case .rememberCuts: return nil
+    case .rememberCuts, .rememberContacts, .answered: return nil
     case .router: return tellsAll ? "asks the router" : nil
     case .send(let bytes, _, let remote): return summary(bytes).map { "→ \($0)  to \(remote)" }
     case .sendStream(let bytes, let connection): return summary(bytes).map { "→ \($0)  on connection \(connection)" }

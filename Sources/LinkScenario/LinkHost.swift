@@ -18,6 +18,10 @@ public struct LinkHost: SimulatedHost {
   public private(set) var reports: [DoctorReport] = []
   /// What the link wants to know of cuts in its next run.
   public private(set) var cuts = CutDiary()
+  /// Where it wants to find its telephones in its next run, the latest of each user.
+  public private(set) var contacts: [(user: String, known: [KnownContact])] = []
+  /// Calls that were answered and have no record yet.
+  public private(set) var answered: [CallRecord] = []
   /// Whether what must always hold is looked at after every input, and what leaves before it does.
   public var isWatched = false
   /// One thing that the link was told, and what it then wanted.
@@ -174,7 +178,13 @@ public struct LinkHost: SimulatedHost {
             random: RandomSource(seed: discoveryRandom.next())))
         startDiscovery(now: now, into: &actions)
       case .rememberCuts(let diary, _): cuts = diary
-      case .record(let record): records.append(record)
+      case .rememberContacts(let known, let user):
+        contacts.removeAll { $0.user == user }
+        contacts.append((user, known))
+      case .answered(let record): answered.append(record)
+      case .record(let record):
+        answered.removeAll { $0.id == record.id }
+        records.append(record)
       case .verdict(let verdict): verdicts.append(verdict)
       case .log(let level, let sentence):
         logs.append((now, level, sentence))

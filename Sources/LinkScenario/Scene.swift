@@ -173,7 +173,7 @@ package final class Scene {
   package var logs: [String] { net.host(link, as: LinkHost.self)?.logs.map(\.sentence) ?? [] }
   package var isStopped: Bool { net.host(link, as: LinkHost.self)?.isStopped ?? false }
 
-  /// The link is killed, and begins anew a moment later, with random numbers of its own.
+  /// The link is killed, and begins anew a moment later, with random numbers of its own and what it had written down.
   package func restartLink(seed: UInt64, _ change: (inout LinkConfiguration) -> Void = { _ in }) {
     guard let old = net.host(link, as: LinkHost.self) else { return }
     var configuration = old.configured
@@ -183,6 +183,9 @@ package final class Scene {
       with: LinkHost(
         configuration: configuration, random: RandomSource(seed: seed), now: net.now,
         wallTime: old.link.wallTime(net.now)))
+    // Its sockets are open.
+    run(0.001)
+    for (user, known) in old.contacts { apply(.contactsRemembered(known, user: user)) }
   }
 
   /// Tells the link something: a command, most often.

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 public import LinkManager
+import Synchronization
 
 /// What a store tells of itself.
 public enum StoreTrouble: Sendable, Equatable {
@@ -10,18 +11,23 @@ public enum StoreTrouble: Sendable, Equatable {
   case ended
 }
 
+/// One thing that a store keeps.
+public enum StoreItem: Sendable {
+  /// A finished call. One with an id that is known replaces it.
+  case call(CallRecord)
+  /// A call that was answered, in case this process does not live to see its end.
+  case answered(CallRecord)
+  case verdict(Verdict)
+  /// A text for the next run, in the place of an earlier one with that key.
+  case note(key: String, text: String)
+}
+
 /// Finished calls and verdicts, kept in an SQLite file.
 ///
 /// What an `append` that returned has stored survives the end of the process and of the machine: write-ahead log with a
 /// sync at every commit. A store that cannot be written is not a reason to stop making calls: the trouble is reported
 /// once, the newest entries are kept in memory, and they are written as soon as that works again.
 public actor CallStore {
-  private enum Item: Sendable {
-    case call(CallRecord)
-    case verdict(Verdict)
-    case note(key: String, text: String)
-  }
-
   /// How many entries wait in memory at most.
   public static let memoryLimit = 2000
 
@@ -30,12 +36,17 @@ public actor CallStore {
   private let pageLimit: Int?
   private let report: @Sendable (StoreTrouble) -> Void
   private var database: DatabaseQueue?
+  /// What was put in, in the order in which it was, whoever gets his turn first.
+  private let inbox = Mutex<[StoreItem]>([])
   /// Not written yet, oldest first.
-  private var waiting: [Item] = []
+  private var waiting: [StoreItem] = []
   /// How many of the oldest entries were dropped while a write of them was under way.
   private var droppedDuringWrite = 0
   private var isWriting = false
   private var isInTrouble = false
+  /// Calls that were answered and are not over.
+  private var answered: Set<String> = []
+  private var beats = 0
 
   /// - Parameters:
   ///   - path: the file, made with its folder where it does not exist; `nil` keeps everything in memory.
@@ -66,16 +77,54 @@ public actor CallStore {
     }
   }
 
-  /// Keeps a finished call. One with an id that is known replaces it.
-  public func append(_ record: CallRecord) async { await append(.call(record)) }
+  /// Takes something in, from any thread; it is written with the next `append` or ``write()``.
+  public nonisolated func put(_ item: StoreItem) {
+    inbox.withLock { inbox in
+      if inbox.count >= Self.memoryLimit { inbox.removeFirst() }
+      inbox.append(item)
+    }
+  }
 
-  public func append(_ verdict: Verdict) async { await append(.verdict(verdict)) }
+  public func append(_ record: CallRecord) async {
+    put(.call(record))
+    await write()
+  }
 
-  /// Keeps a text for the next run, in the place of an earlier one with that key.
-  public func append(note text: String, key: String) async { await append(.note(key: key, text: text)) }
+  public func append(_ verdict: Verdict) async {
+    put(.verdict(verdict))
+    await write()
+  }
+
+  public func append(note text: String, key: String) async {
+    put(.note(key: key, text: text))
+    await write()
+  }
+
+  /// A sign of life, `now` in RFC 3339; written while a call is up, every 15 s.
+  public func noteAlive(at now: String) async {
+    takeIn()
+    guard !answered.isEmpty else { return }
+    beats += 1
+    if beats % 3 == 1 { await append(note: now, key: StoreSchema.aliveKey) }
+  }
+
+  /// Calls that were up when the last run ended without a word get their records, and end at its last sign of life. Answers
+  /// how many there were.
+  public func endTornCalls() async -> Int {
+    open()
+    guard let database else { return 0 }
+    do {
+      return try await database.write { connection in try StoreSchema.endTornCalls(connection) }
+    } catch {
+      self.database = nil
+      noteTrouble(error)
+      return 0
+    }
+  }
 
   /// The text that was kept last with that key; `nil` where none was.
   public func note(_ key: String) async -> String? {
+    takeIn()
     for case .note(key, let text) in waiting.reversed() { return text }
     return await read { connection in try StoreSchema.note(connection, key: key).map { [$0] } ?? [] }.first
   }
@@ -99,12 +148,33 @@ public actor CallStore {
     }
   }
 
-  private func append(_ item: Item) async {
-    if waiting.count >= Self.memoryLimit {
-      waiting.removeFirst()
-      if isWriting { droppedDuringWrite += 1 }
+  private func takeIn() {
+    let new = inbox.withLock { inbox in
+      defer { inbox = [] }
+      return inbox
     }
-    waiting.append(item)
+    for item in new {
+      switch item {
+      case .call(let record): answered.remove(record.id)
+      case .answered(let record):
+        guard path != nil else { continue }
+        answered.insert(record.id)
+      case .note(let key, _):
+        guard !isWriting else { break }
+        waiting.removeAll { if case .note(key, _) = $0 { true } else { false } }
+      case .verdict: break
+      }
+      if waiting.count >= Self.memoryLimit {
+        waiting.removeFirst()
+        if isWriting { droppedDuringWrite += 1 }
+      }
+      waiting.append(item)
+    }
+  }
+
+  /// Writes what was put in.
+  public func write() async {
+    takeIn()
     guard path != nil, !isWriting else { return }
     open()
     guard let database else { return }
@@ -119,6 +189,7 @@ public actor CallStore {
           for item in batch {
             switch item {
             case .call(let record): try StoreSchema.insert(record, connection)
+            case .answered(let record): try StoreSchema.insertAnswered(record, connection)
             case .verdict(let verdict): try StoreSchema.insert(verdict, connection)
             case .note(let key, let text): try StoreSchema.insertNote(text, key: key, connection)
             }
@@ -142,6 +213,7 @@ public actor CallStore {
   ///   - limit: how many at most, 1 to 1000.
   ///   - before: the id of a call, or a time in RFC 3339: only calls that ended before it.
   public func history(limit: Int = 100, before: String? = nil) async -> [CallRecord] {
+    takeIn()
     let limit = min(max(limit, 1), 1000)
     var unsaved: [CallRecord] = []
     for case .call(let record) in waiting {
@@ -169,12 +241,14 @@ public actor CallStore {
 
   /// One finished call.
   public func call(id: String) async -> CallRecord? {
+    takeIn()
     for case .call(let record) in waiting.reversed() where record.id == id { return record }
     return await read { connection in try StoreSchema.call(connection, id: id).map { [$0] } ?? [] }.first
   }
 
   /// The newest verdicts first, `limit` at most.
   public func verdicts(limit: Int = 100) async -> [Verdict] {
+    takeIn()
     let limit = min(max(limit, 1), 1000)
     var unsaved: [Verdict] = []
     for case .verdict(let verdict) in waiting.reversed() { unsaved.append(verdict) }

@@ -53,6 +53,30 @@ enum StoreSchema {
         record.id, record.direction, record.from, record.to, record.trunk, record.startedAt, record.answeredAt,
         record.endedAt, record.result, record.status, record.endedBy, record.sentence,
       ])
+    try connection.execute(sql: "DELETE FROM note WHERE key = ?", arguments: [answeredKey + record.id])
+  }
+
+  /// In the place of a record that is not there yet.
+  static func insertAnswered(_ record: CallRecord, _ connection: Database) throws {
+    let text = String(decoding: try JSONEncoder().encode(record), as: UTF8.self)
+    try insertNote(text, key: answeredKey + record.id, connection)
+  }
+
+  /// - Returns: how many calls had none.
+  static func endTornCalls(_ connection: Database) throws -> Int {
+    let aliveAt = try note(connection, key: aliveKey) ?? ""
+    let texts = try String.fetchAll(
+      connection, sql: "SELECT text FROM note WHERE key GLOB ? ORDER BY rowid", arguments: [answeredKey + "*"])
+    var count = 0
+    for text in texts {
+      guard var record = try? JSONDecoder().decode(CallRecord.self, from: Data(text.utf8)) else { continue }
+      record.endedAt = max(record.endedAt, aliveAt)
+      record.sentence = "Trunkline ended without a word during this call, which may have lasted a little longer."
+      try insert(record, connection)
+      count += 1
+    }
+    try connection.execute(sql: "DELETE FROM note WHERE key GLOB ?", arguments: [answeredKey + "*"])
+    return count
   }
 
   static func insert(_ verdict: Verdict, _ connection: Database) throws {
@@ -73,6 +97,9 @@ enum StoreSchema {
   }
 
   static let machineKey = "machine"
+  /// When the process that writes was last known to live.
+  static let aliveKey = "alive"
+  private static let answeredKey = "answered "
 
   /// What somebody else has written there is no name.
   static func machine(_ connection: Database) throws -> String? {

@@ -4,6 +4,7 @@ import LinkManager
 import LinkScenario
 import NetworkSimulator
 import NetworkTypes
+import SIPSyntax
 import Testing
 
 /// The link is killed, and the line has another public address when it begins again: the registrar has what the killed one
@@ -93,5 +94,62 @@ import Testing
     world.run(600)
     #expect(world.contacts.contains(Self.after) && world.contacts.contains(Self.foreign))
     #expect(world.status.trunks.map(\.state) == [.registered, .registered])
+  }
+
+  // MARK: Telephones
+
+  /// Telephones do not notice that the link was restarted: they register again when their time has come.
+  @Test func aTelephoneIsCalledRightAfterTheRestart() throws {
+    let world = Scene()
+    #expect(world.runUntilRegistered())
+    world.run(5)
+    let registered = world.phoneEvents().count
+    world.restartLink(seed: 7)
+    #expect(world.runUntilRegistered())
+    #expect(world.status.phones.map(\.contacts.count) == [1, 1])
+    #expect(world.callFromOutside(for: .seconds(5)) != nil)
+    world.run(12)
+    #expect(world.records.map(\.result) == ["answered"])
+    #expect(world.phoneEvents().count > registered)
+    #expect(world.verdicts.isEmpty, "\(world.verdicts)")
+    #expect(world.net.host(world.link, as: LinkHost.self)?.answered.isEmpty == true, "what is over has its record")
+  }
+
+  @Test func aCallThatIsUpIsWrittenDown() throws {
+    let world = Scene()
+    #expect(world.runUntilRegistered())
+    world.run(5)
+    #expect(world.callFromOutside() != nil)
+    #expect(world.waitForCall(state: "answered", atMost: 10) || world.status.calls.count == 1)
+    world.run(3)
+    let open = try #require(world.net.host(world.link, as: LinkHost.self)?.answered.first)
+    #expect(open.result == "answered" && open.endedBy == "trunkline" && open.trunk == "main")
+    #expect(open.id == world.status.calls.first?.id)
+  }
+
+  /// What is written down is read as if a stranger had written it.
+  @Test func whatIsRememberedOfTelephonesIsLookedAt() throws {
+    let world = Scene { $0.phone = { $0.registers = false } }
+    #expect(world.runUntilRegistered())
+    func contact(_ place: String, _ uri: String, seconds: Int64) -> KnownContact {
+      let now = world.net.host(world.link, as: LinkHost.self)?.link.wallTime(world.net.now).nanoseconds ?? 0
+      return KnownContact(
+        uri: try! SIPURI(parsing: uri), remote: endpoint(place), callID: "a", sequence: 1, userAgent: nil,
+        expiresAt: WallTime(nanoseconds: now &+ seconds &* 1_000_000_000))
+    }
+    func isRegistered() -> Bool? { world.status.phones.first.map { !$0.contacts.isEmpty } }
+    world.apply(.contactsRemembered([contact("192.168.1.20:5060", "sip:10@192.168.1.20", seconds: -1)], user: "10"))
+    #expect(isRegistered() == false, "it has run out")
+    world.apply(.contactsRemembered([contact("203.0.113.66:5060", "sip:10@203.0.113.66", seconds: 60)], user: "10"))
+    #expect(isRegistered() == false, "nobody is served there")
+    world.apply(.contactsRemembered([contact("192.168.1.20:5060", "sip:77@192.168.1.20", seconds: 60)], user: "77"))
+    #expect(isRegistered() == false, "there is no such telephone")
+    let many = (0..<100).map { contact("192.168.1.20:5060", "sip:10@192.168.1.20:\(6000 + $0)", seconds: 9_000_000) }
+    world.apply(.contactsRemembered(many, user: "10"))
+    #expect(isRegistered() == true)
+    world.run(3500)
+    #expect(isRegistered() == true)
+    world.run(150)
+    #expect(isRegistered() == false, "no clock makes it last longer than an hour")
   }
 }

@@ -25,6 +25,31 @@ private struct Unexpected: Error {}
     }
   }
 
+  @Test func callsThatWereUpAtAKillGetTheirRecords() async throws {
+    try await withFolder { folder in
+      let path = "\(folder)/a.sqlite"
+      let first = CallStore(path: path) { Issue.record("\($0)") }
+      #expect(await first.endTornCalls() == 0)
+      await first.noteAlive(at: "2026-11-23T23:00:00.000Z")
+      for number in 1...3 { first.put(.answered(record(number))) }
+      first.put(.call(record(2)))
+      await first.write()
+      for second in 0..<10 { await first.noteAlive(at: "2026-11-24T00:00:0\(second).000Z") }
+      // Killed: another process comes.
+      let second = CallStore(path: path) { Issue.record("\($0)") }
+      #expect(await second.endTornCalls() == 2)
+      let history = await second.history()
+      #expect(history.map(\.id) == ["call-3", "call-1", "call-2"])
+      #expect(history[2] == record(2), "it had ended before")
+      for torn in history.prefix(2) {
+        #expect(torn.endedAt == "2026-11-24T00:00:09.000Z", "the last sign of life that was written")
+        #expect(torn.sentence?.contains("without a word") == true)
+      }
+      #expect(await second.endTornCalls() == 0)
+      #expect(await second.history() == history)
+    }
+  }
+
   @Test func historyIsReadInPages() async throws {
     try await withFolder { folder in
       let store = CallStore(path: "\(folder)/a.sqlite") { Issue.record("\($0)") }

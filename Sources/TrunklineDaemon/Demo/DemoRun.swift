@@ -106,7 +106,7 @@ public final class DemoRun: Sendable {
 
   private func listeners() -> SignallingHost.Listeners {
     SignallingHost.Listeners(
-      recorded: { _ in }, verdict: { [stage] in stage.tell("! \($0.sentence)") }, cutsLearned: { _, _ in },
+      verdict: { [stage] in stage.tell("! \($0.sentence)") },
       logged: { _, _ in },
       measured: { _ in }, statusChanged: {}, stopped: {})
   }

@@ -83,6 +83,8 @@ public struct Daemon: Sendable {
     }
     notify.store.withLock { $0 = store }
     await store.open()
+    let torn = await store.endTornCalls()
+    if torn > 0 { logger.notice("\(torn) calls were up when the last run ended without a word") }
     var random = SystemRandom.source()
     let machine = await store.machine(or: random.hexDigits(32))
     let link = embedded == nil ? linkConfiguration(configuration.link, machine: machine) : configuration.link
@@ -138,7 +140,7 @@ public struct Daemon: Sendable {
             service: ReloadService(logger: logger) { () async throws(ControlFailure) in
               try await reload(host, machine: machine)
             }),
-          .init(service: SystemWatch(host: host, interfaces: Self.interfaces)),
+          .init(service: SystemWatch(host: host, store: store, interfaces: Self.interfaces)),
           .init(service: server),
         ], gracefulShutdownSignals: [.sigterm, .sigint], logger: httpLogger))
     do {
@@ -158,6 +160,12 @@ public struct Daemon: Sendable {
       // What stands in the file is checked as if it were new.
       let checked = CutDiary(diary.cuts)
       _ = await host.run { $0.apply(.cutsRemembered(checked, uplink: uplink)) }
+    }
+    for user in link.phones.map(\.extensionNumber) + link.pbxs.compactMap(\.username) {
+      guard let text = await store.note(Notifier.contactsKey(user)),
+        let known = try? JSONDecoder().decode([KnownContact].self, from: Data(text.utf8))
+      else { continue }
+      _ = await host.run { $0.apply(.contactsRemembered(known, user: user)) }
     }
   }
 

@@ -36,8 +36,8 @@ public enum DoctorRunner {
     let host = try SignallingHost(
       configuration: link,
       listeners: .init(
-        recorded: { _ in }, verdict: { _ in }, cutsLearned: { _, _ in }, logged: { _, _ in }, measured: { _ in },
-        statusChanged: {}, stopped: { stopped.continuation.finish() }))
+        verdict: { _ in }, logged: { _, _ in }, measured: { _ in }, statusChanged: {},
+        stopped: { stopped.continuation.finish() }))
     defer { host.stop() }
     try await host.start()
     let watch = Task {

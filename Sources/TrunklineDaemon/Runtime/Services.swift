@@ -30,25 +30,36 @@ final class Notifier: Sendable {
   }
 
   static func cutsKey(_ uplink: String) -> String { "cuts \(uplink)" }
+  static func contactsKey(_ user: String) -> String { "contacts \(user)" }
+
+  private static func remember(_ value: some Encodable, as key: String, in store: CallStore) {
+    guard let text = try? JSONEncoder().encode(value) else { return }
+    store.put(.note(key: key, text: String(decoding: text, as: UTF8.self)))
+    Task { await store.write() }
+  }
 
   func listeners(_ store: CallStore, _ logger: Logger) -> SignallingHost.Listeners {
     SignallingHost.Listeners(
+      answered: { record in
+        store.put(.answered(record))
+        Task { await store.write() }
+      },
       recorded: { record in
+        store.put(.call(record))
         Task {
-          await store.append(record)
+          await store.write()
           self.control.withLock { $0 }?.tell(.callEnded(record))
         }
       },
       verdict: { verdict in
+        store.put(.verdict(verdict))
         Task {
-          await store.append(verdict)
+          await store.write()
           self.control.withLock { $0 }?.tell(.verdict(verdict))
         }
       },
-      cutsLearned: { diary, uplink in
-        guard let text = try? JSONEncoder().encode(diary) else { return }
-        Task { await store.append(note: String(decoding: text, as: UTF8.self), key: Self.cutsKey(uplink)) }
-      },
+      cutsLearned: { diary, uplink in Self.remember(diary, as: Self.cutsKey(uplink), in: store) },
+      contactsLearned: { known, user in Self.remember(known, as: Self.contactsKey(user), in: store) },
       logged: { level, sentence in logger.log(level: Logger.Level(level), "\(sentence)") },
       measured: { self.control.withLock { $0 }?.measured($0) },
       statusChanged: { self.control.withLock { $0 }?.statusChanged() },
@@ -100,9 +111,11 @@ struct ReloadService: Service {
 }
 
 /// What changes on this machine while the daemon runs, and nobody tells: its addresses (a line that comes up after us, a
-/// new DHCP lease) and its clock (a machine without a battery learns the time from the network).
+/// new DHCP lease) and its clock (a machine without a battery learns the time from the network). And a sign of life, by which
+/// the next run knows how long the calls lasted that this one could not bring to an end.
 struct SystemWatch: Service {
   let host: SignallingHost
+  let store: CallStore
   let interfaces: @Sendable () -> [InterfaceAddress]
 
   func run() async throws {
@@ -110,6 +123,7 @@ struct SystemWatch: Service {
       while (try? await Task.sleep(for: .seconds(5))) != nil {
         let present = interfaces()
         host.loop.post { [host] in host.systemChecked(interfaces: present) }
+        await store.noteAlive(at: "\(SystemClock.wallTime())")
       }
     }
   }

@@ -22,26 +22,36 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
 
   /// What the host tells, on the signalling thread.
   public struct Listeners: Sendable {
+    /// A call was answered: the record of one that ends now.
+    public var answered: @Sendable (CallRecord) -> Void
     public var recorded: @Sendable (CallRecord) -> Void
     public var verdict: @Sendable (Verdict) -> Void
     /// When the line of an uplink is cut, to be told to the next run.
     public var cutsLearned: @Sendable (CutDiary, String) -> Void
+    /// Where a telephone or a PBX is, to be told to the next run.
+    public var contactsLearned: @Sendable ([KnownContact], String) -> Void
     public var logged: @Sendable (LinkLogLevel, String) -> Void
     public var measured: @Sendable (LinkMeasurement) -> Void
     public var statusChanged: @Sendable () -> Void
     /// Every trunk is unregistered and every call ended.
     public var stopped: @Sendable () -> Void
 
+    /// Who keeps nothing leaves out what is told to be kept.
     public init(
-      recorded: @escaping @Sendable (CallRecord) -> Void, verdict: @escaping @Sendable (Verdict) -> Void,
-      cutsLearned: @escaping @Sendable (CutDiary, String) -> Void,
+      answered: @escaping @Sendable (CallRecord) -> Void = { _ in },
+      recorded: @escaping @Sendable (CallRecord) -> Void = { _ in },
+      verdict: @escaping @Sendable (Verdict) -> Void,
+      cutsLearned: @escaping @Sendable (CutDiary, String) -> Void = { _, _ in },
+      contactsLearned: @escaping @Sendable ([KnownContact], String) -> Void = { _, _ in },
       logged: @escaping @Sendable (LinkLogLevel, String) -> Void,
       measured: @escaping @Sendable (LinkMeasurement) -> Void, statusChanged: @escaping @Sendable () -> Void,
       stopped: @escaping @Sendable () -> Void
     ) {
+      self.answered = answered
       self.recorded = recorded
       self.verdict = verdict
       self.cutsLearned = cutsLearned
+      self.contactsLearned = contactsLearned
       self.logged = logged
       self.measured = measured
       self.statusChanged = statusChanged
@@ -285,6 +295,8 @@ public final class SignallingHost: DatagramLoopHandler, @unchecked Sendable {
         }
       case .discoverNAT(let uplink, let settings): discoverNAT(uplink, settings)
       case .rememberCuts(let diary, let uplink): listeners.cutsLearned(diary, uplink)
+      case .rememberContacts(let known, let user): listeners.contactsLearned(known, user)
+      case .answered(let record): listeners.answered(record)
       case .router(let action, let uplink): routers?.perform(action, uplink: uplink)
       case .record(let record): listeners.recorded(record)
       case .verdict(let verdict): listeners.verdict(verdict)
