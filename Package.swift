@@ -87,7 +87,8 @@ let shells: [Target] =
   + floor(
     "LinkScenario",
     [
-      "NetworkTypes", "SIPSyntax", "PortMapping", "NATDiscovery", "CallControl", "MediaRelay", "EmbeddedProvider",
+      "NetworkTypes", "SIPSyntax", "SDP", "PortMapping", "NATDiscovery", "CallControl", "MediaRelay",
+      "EmbeddedProvider",
       "LinkManager",
       "NetworkSimulator", orderedCollections,
     ])

@@ -39,7 +39,8 @@ extension LinkCore {
 
   /// It is kept until the line, or the trunk, is well again; where both are, nothing better can be hoped for.
   mutating func keep(_ farewell: Farewell, now: MonotonicInstant) {
-    let isLost = sockets[farewell.path.socket].stun?.lostSince != nil
+    let socket = sockets[farewell.path.socket]
+    let isLost = !socket.isInUse || socket.stun?.lostSince != nil
     guard isLost || trunk(at: farewell.path).map({ !isKnown($0, now: now) }) ?? false else { return }
     guard farewell.repetitions < Self.mostRepetitions, farewells.count < Self.mostFarewells else { return }
     var farewell = farewell
@@ -56,7 +57,8 @@ extension LinkCore {
     let waiting = farewells
     farewells = []
     for farewell in waiting {
-      let isHere = sockets[farewell.path.socket].side == .uplink(uplink)
+      // A port that has just been given up carries nothing; its trunks go to the new one.
+      let isHere = sockets[farewell.path.socket].side == .uplink(uplink) && sockets[farewell.path.socket].isInUse
       if isHere, trunk(at: farewell.path).map({ isKnown($0, now: now) }) ?? true {
         sendFarewell(farewell, now: now, into: &actions)
       } else {

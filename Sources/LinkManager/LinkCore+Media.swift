@@ -212,6 +212,7 @@ extension LinkCore {
       withLeg(id) { leg in
         leg.streams[index]?.rtp = rtp
         leg.streams[index]?.rtcp = rtcp
+        leg.streams[index]?.isMoveDue = leg.repair != nil
       }
       runDeferred(id, now: now, into: &actions)
       if leg(id)?.repair == nil {
@@ -227,6 +228,9 @@ extension LinkCore {
       withLeg(id) { leg in
         leg.streams[index]?.counters = new
         if new.packetsIn != old.packetsIn { leg.pulse.heardAt = now }
+      }
+      if let leg = leg(id), leg.streams[index]?.isMoveDue == true, leg.repair == nil {
+        portMapped(id, index, now: now, into: &actions)
       }
     case .silent(let media):
       guard let (id, index) = stream(media), let leg = leg(id) else { return }

@@ -116,22 +116,26 @@ extension LinkCore {
   }
 
   /// A port's mapping is known, or known to be another one, while the leg is at rest. Where the far side was told something
-  /// else it is told anew; not too often, since there are NATs that never give the same mapping twice.
+  /// else it is told anew; not too often, since there are NATs that never give the same mapping twice, but in the end.
   mutating func portMapped(
     _ id: LegID, _ index: Int, now: MonotonicInstant, into actions: inout [LinkAction]
   ) {
+    withLeg(id) { $0.streams[index]?.isMoveDue = false }
     guard let leg = leg(id), case .trunk = leg.side, leg.isConfirmed, let stream = leg.streams[index],
       let rtp = mappedEndpoint(of: stream, on: leg.path.socket) ?? stream.rtp,
       let told = leg.sentDescription, told.media.indices.contains(index), !told.media[index].isRefused,
       let place = told.rtpEndpoint(index), place != rtp
     else { return }
     let socket = leg.path.socket
-    if rtp.address != advertised(LinkSocket(socket), towards: leg.path.remote.address).address {
+    let own = advertised(LinkSocket(socket), towards: leg.path.remote.address).address
+    if rtp.address != own {
       // The whole line has another address, most likely: signalling's own port is asked at once.
       suspect(socket, now: now, into: &actions)
     }
-    guard self.leg(id)?.repair == nil, leg.portMovedAt.map({ now - $0 >= Self.portMoveInterval }) ?? true else {
-      return
+    // Such NATs give another port, not another address: who was told a wrong one is told the right one at once.
+    let isRested = leg.portMovedAt.map { now - $0 >= Self.portMoveInterval } ?? true
+    guard self.leg(id)?.repair == nil, isRested || place.address != own && rtp.address == own else {
+      return withLeg(id) { $0.streams[index]?.isMoveDue = true }
     }
     withLeg(id) {
       $0.portMovedAt = now

@@ -319,6 +319,10 @@ extension LinkCore {
       wake(new, patiently: false, now: now, into: &actions)
     }
     uplinkWell(uplink, now: now)
+    // What a provider saw was the old port, also where the new one was given its number.
+    for index in trunks.indices where trunks[index].socket.map({ sockets[$0.rawValue].side }) == .uplink(uplink) {
+      trunks[index].flow = nil
+    }
     // Where its mapping is not known yet, they follow as soon as it is.
     for index in trunks.indices { advanceTrunk(index, now: now, into: &actions) }
     actions.append(.statusChanged)

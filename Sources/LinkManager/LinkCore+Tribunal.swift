@@ -224,10 +224,10 @@ extension LinkCore {
     guard case .stunServer(let liar)? = judgement.suspect else { return }
     for index in sockets.indices where sockets[index].side == .uplink(uplink) && sockets[index].isInUse {
       var steps: [UplinkPort.Action] = []
-      let asked = sockets[index].stun?.currentServer
       sockets[index].stun?.distrust(liar, now: now, random: &random, into: &steps)
       perform(steps, on: index, now: now, into: &actions)
-      if sockets[index].stun?.currentServer != asked { tellMediaPlan(of: index, into: &actions) }
+      // Ports that were opened meanwhile ask whoever was asked then.
+      tellMediaPlan(of: index, into: &actions)
     }
     rediscoverWithoutLiar(uplink: uplink, now: now, into: &actions)
   }

@@ -69,7 +69,10 @@ extension LinkCore {
         actions.append(.send(bytes, sockets[index].id, to: server))
       case .mapped(let endpoint, let before):
         mappingChanged(endpoint, before: before, uplink: uplink, now: now, into: &actions)
-      case .disagreed(let found): serversDisagree(uplink, found, now: now, into: &actions)
+      case .disagreed(let found):
+        serversDisagree(uplink, found, now: now, into: &actions)
+        // Those that have just asked the other one are told another address than this port.
+        tellMediaPlan(of: index, into: &actions)
       case .lineLost(let since):
         witnessesAreVoid(uplink, now: now)
         lineLost(uplink, index, since: since, now: now, into: &actions)

@@ -132,6 +132,8 @@ struct LegStream: Sendable {
   var isOpen = false
   var rtp: Endpoint?
   var rtcp: Endpoint?
+  /// Its mapping was told while the far side could not be told of it: the leg was being moved, or just had been.
+  var isMoveDue = false
   /// Audio was heard on it, and is heard no more.
   var isSilent = false
   var counters = MediaCounters()

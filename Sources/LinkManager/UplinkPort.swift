@@ -35,7 +35,7 @@ package struct UplinkPort: Sendable, Codable {
     let at: MonotonicInstant
     /// How many answers said so.
     var answers = 1
-    /// Whether the server that showed the known mapping was asked a second time.
+    /// Whether the server that speaks for the known mapping was asked a second time, or is not going to be.
     var isDefenceRepeated = false
   }
 
@@ -60,6 +60,8 @@ package struct UplinkPort: Sendable, Codable {
   private static let proofLasts = Duration.seconds(60)
   /// How long the server that showed the known mapping has to speak for it, twice, when another one sees another address.
   private static let defence = Duration.milliseconds(500)
+  /// The same, once, for one that has been silent itself: a line is back, and whoever was asked first need not be right.
+  private static let lateDefence = Duration.milliseconds(200)
 
   /// The longest silence; ``setKeepalive(_:now:)`` changes it.
   package private(set) var keepalive: Duration
@@ -315,13 +317,20 @@ package struct UplinkPort: Sendable, Codable {
     lineSettled(now: now, into: &actions)
   }
 
-  /// Whether a second answer that says the same settles it: that of the server that showed the known mapping, or of
-  /// another one while that one is silent.
+  /// Who may speak for the known mapping where `other` sees another one: whoever showed it, or another server where a provider
+  /// did.
+  private func defender(against other: Endpoint) -> Endpoint? {
+    if let mappingServer, servers.contains(mappingServer) { return mappingServer == other ? nil : mappingServer }
+    return servers.first { $0 != other && !distrusted.contains($0) }
+  }
+
+  private func isWitnessSilent(now: MonotonicInstant) -> Bool { witnessAt.map { now - $0 >= Self.patience } ?? true }
+
+  /// Whether a second answer that says the same settles it: that of the server which could speak against it, or of a third one
+  /// while that one is silent. The same server once more settles it only where there is nobody else to be heard.
   private func isConfirmed(by server: Endpoint, now: MonotonicInstant) -> Bool {
-    guard let mappingServer, servers.contains(mappingServer), mappingServer != server,
-      candidate?.server != mappingServer
-    else { return true }
-    return witnessAt.map { now - $0 >= Self.patience } ?? true
+    guard let candidate, let defender = defender(against: candidate.server), server != defender else { return true }
+    return server != candidate.server && isWitnessSilent(now: now)
   }
 
   private mutating func adopt(_ seen: Endpoint, _ server: Endpoint, now: MonotonicInstant, into actions: inout [Action])
@@ -350,9 +359,11 @@ package struct UplinkPort: Sendable, Codable {
     } else {
       candidate = Candidate(endpoint: seen, server: server, at: now)
     }
-    if let mappingServer, mappingServer != server, servers.contains(mappingServer) {
-      send(to: mappingServer, now: now, random: &random, into: &actions)
-      timers.set(.judge, at: now + Self.defence)
+    if let defender = defender(against: server) {
+      let isLate = isWitnessSilent(now: now)
+      candidate?.isDefenceRepeated = isLate
+      send(to: defender, now: now, random: &random, into: &actions)
+      timers.set(.judge, at: now + (isLate ? Self.lateDefence : Self.defence))
     }
     send(to: server, now: now, random: &random, into: &actions)
     timers.set(.probe, at: now + Self.answerTime)
@@ -361,9 +372,9 @@ package struct UplinkPort: Sendable, Codable {
   /// The server that showed the known mapping had its time and has not spoken for it.
   private mutating func judge(now: MonotonicInstant, random: inout RandomSource, into actions: inout [Action]) {
     guard let candidate else { return }
-    if !candidate.isDefenceRepeated, let mappingServer {
+    if !candidate.isDefenceRepeated, let defender = defender(against: candidate.server) {
       self.candidate?.isDefenceRepeated = true
-      for server in [mappingServer, candidate.server] { send(to: server, now: now, random: &random, into: &actions) }
+      for server in [defender, candidate.server] { send(to: server, now: now, random: &random, into: &actions) }
       return timers.set(.judge, at: now + Self.defence)
     }
     guard candidate.answers > 1 else { return request(now: now, random: &random, into: &actions) }

@@ -3,6 +3,7 @@ import EmbeddedProvider
 import LinkManager
 import NetworkSimulator
 import NetworkTypes
+import SDP
 import SIPSyntax
 
 /// Some nights in a row of one office, all of it decided by a seed: days with calls, and a cut each night. State goes on
@@ -89,7 +90,11 @@ package final class YearStretch {
     if packet.datagram.content == .rtp { return "\(ways) audio" }
     guard let message = try? SIPMessage(taking: packet.datagram.bytes) else { return ways }
     let start = message.isRequest ? message.method.name : "\(message.status)"
-    return "\(ways) \(start) (\(message.value(.cSeq) ?? "")) \(message.callID?.prefix(8) ?? "")"
+    if message.method == .register, message.isRequest, let contact = message.value(.contact) {
+      return "\(ways) REGISTER (\(message.value(.cSeq) ?? "")) \(contact.prefix(60))"
+    }
+    let audio = (try? SessionDescription(parsing: message.body.span))?.rtpEndpoint(0).map { ", audio to \($0)" } ?? ""
+    return "\(ways) \(start) (\(message.value(.cSeq) ?? "")) \(message.callID?.prefix(8) ?? "")\(audio)"
   }
 
   /// - Parameter capturesLine: whether the SIP messages on the line are kept, for ``accountWithLog``.

@@ -135,10 +135,19 @@ extension RelayCore {
     }
     switch result {
     case .mapped(let endpoint, _):
-      let isChanged = ports[slot].probes[index].mapped.map { $0 != endpoint } ?? false
+      let before = ports[slot].probes[index].mapped
       ports[slot].probes[index].mapped = endpoint
       ports[slot].probes[index].transaction = nil
-      if isChanged { probeOther(slot, 1 - index, now, &actions) }
+      let other = ports[slot].probes[1 - index].mapped
+      if let before, before.address != endpoint.address, other?.address == before.address {
+        // The line is another one: what the other socket knows is void, and is not told any more.
+        ports[slot].probes[1 - index].mapped = nil
+        if ports[slot].probes[1 - index].transaction == nil {
+          startProbe(slot, 1 - index, interval: Self.probeInterval, now, &actions)
+        }
+      } else if before != nil, before != endpoint {
+        probeOther(slot, 1 - index, now, &actions)
+      }
       mappingLearned(slot, now, &actions)
     case .failed: ports[slot].probes[index].transaction = nil
     case .ignored: lanes[2 * slot + index].discarded &+= 1

@@ -9,6 +9,7 @@ import Testing
   static let second = Endpoint(.v4(0xc000_0202), port: 10000)
   static let home = Endpoint(.v4(0xcb00_710a), port: 65002)
   static let moved = Endpoint(.v4(0xcb00_714d), port: 65002)
+  static let elsewhere = Endpoint(.v4(0xc000_0263), port: 1234)
 
   /// A port with its network: requests that left, and the answers a server would give.
   struct Bench {
@@ -250,6 +251,17 @@ import Testing
     #expect(bench.port.mapping == Self.home)
     bench.run(300, lie)
     #expect(bench.port.mapping == Self.home)
+    #expect(bench.port.currentServer == Self.first)
+  }
+
+  /// Whoever is asked when the line returns is heard first, and the other one has a moment to say what it sees.
+  @Test(arguments: 4...16) func aLiarThatIsHeardFirstWhenTheLineReturnsIsNotBelieved(seconds: Int) {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(20, answering: [Self.first])
+    bench.run(Double(seconds)) { _ in nil }
+    bench.run(60) { request in request.server == Self.second ? Self.elsewhere : Self.moved }
+    let mapped = bench.others.filter { if case .mapped = $0 { true } else { false } }
+    #expect(mapped == [.mapped(Self.home, before: nil), .mapped(Self.moved, before: Self.home)])
     #expect(bench.port.currentServer == Self.first)
   }
 

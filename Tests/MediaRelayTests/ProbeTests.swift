@@ -138,6 +138,25 @@ import Testing
       ])
   }
 
+  /// Audio goes on, so that only RTCP asks; and what RTP had before the address changed is told to nobody any more.
+  @Test func whatOneSocketKnewOfAnotherLineIsNotTold() {
+    var bench = Bench.coupled()
+    bench.publicAddress = .v4(0xcb00_7101)
+    bench.perform(.setSTUN(Bench.a, plan))
+    bench.forget()
+    bench.publicAddress = .v4(0xcb00_7102)
+    for sequence in 0..<100 {
+      bench.receive(audio(UInt16(sequence)), from: Bench.bob, on: Bench.b)
+      bench.advance(.milliseconds(200))
+    }
+    let mapped = bench.events.filter { if case .mapped = $0 { true } else { false } }
+    #expect(
+      mapped == [
+        .mapped(
+          Bench.a, rtp: Endpoint(.v4(0xcb00_7102), port: 41_002), rtcp: Endpoint(.v4(0xcb00_7102), port: 41_003))
+      ])
+  }
+
   @Test func settingAPlanAgainTellsAgainAndRemovingItEndsIt() {
     var bench = Bench()
     bench.publicAddress = .v4(0xcb00_7101)

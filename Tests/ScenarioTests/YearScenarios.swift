@@ -30,6 +30,19 @@ import Testing
     #expect(stretch.calls >= 5 * 30)
   }
 
+  /// Quiet offices, of which many nights fit into a minute: those in which a promise was once broken, and another year.
+  @Test(arguments: [6024, 7066, 8037, 9038, 11049, 13036, 15055] + Array(101...173) as [UInt64])
+  func quietNights(seed: UInt64) {
+    var plan = YearStretch.Plan()
+    plan.callsPerDay = 5
+    let stretch = YearStretch(seed: seed, plan: plan)
+    stretch.run()
+    for failure in stretch.failures {
+      Testing.Issue.record("\(failure). Again by: trunkline replay --seed \(seed) --calls-per-day 5")
+    }
+    #expect(stretch.calls >= 5 * 5)
+  }
+
   static func digest(_ seed: UInt64) -> UInt64 {
     var plan = YearStretch.Plan()
     plan.nights = 2
