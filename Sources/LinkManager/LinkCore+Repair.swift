@@ -332,6 +332,11 @@ extension LinkCore {
       }
       withLeg(id) { $0.digest?.accepted() }
     }
+    if response.status < 300, let told = leg.lastInvite?.value(.contact), told != contact(of: leg) {
+      // Our address is another one since that left; its answer may even be what has shown it.
+      startRepair(id, now: now)
+      return advanceRepair(id, now: now, into: &actions)
+    }
     let wait = response.value(.retryAfter).flatMap { SIPMessage.deltaSeconds(String($0.prefix { $0.isNumber })) }
     moveEnded(id, response.status, retryAfter: wait.map { .seconds(min($0, 3600)) }, now: now, into: &actions)
   }

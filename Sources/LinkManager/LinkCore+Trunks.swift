@@ -258,8 +258,11 @@ extension LinkCore {
     let before = trunks[index].flow
     trunks[index].flow = flow
     let contact = contact(ofTrunk: index, path)
-    trunks[index].contact = contact
-    trunks[index].registration?.contactLearned(contact)
+    if trunks[index].registration?.contactLearned(contact) ?? false {
+      trunks[index].contact = contact
+    } else {
+      advanceTrunk(index, now: now, into: &actions)
+    }
     flowMoved(index, from: before, to: flow, now: now, into: &actions)
   }
 

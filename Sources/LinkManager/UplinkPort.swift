@@ -30,13 +30,21 @@ package struct UplinkPort: Sendable, Codable {
 
   /// A mapping that differs from what is known, and is not believed yet.
   private struct Candidate: Sendable, Codable {
-    let endpoint: Endpoint
+    var endpoint: Endpoint
     let server: Endpoint
     let at: MonotonicInstant
     /// How many answers said so.
     var answers = 1
+    /// How many said something else each time.
+    var changes = 0
     /// Whether the server that speaks for the known mapping was asked a second time, or is not going to be.
     var isDefenceRepeated = false
+
+    /// Whether that is the same word: of another address the port does not count, and never that of another server, since
+    /// there are NATs that give each destination, or each packet, another one.
+    func isSame(as seen: Endpoint, by other: Endpoint, known: Endpoint?) -> Bool {
+      seen == endpoint || seen.address == endpoint.address && (other != server || seen.address != known?.address)
+    }
   }
 
   private struct Outstanding: Sendable, Codable {
@@ -54,6 +62,8 @@ package struct UplinkPort: Sendable, Codable {
   private static let firstServerRetry = Duration.seconds(30)
   /// So many times in a row the first server is asked in vain until it is called dead.
   private static let mostMisses = 4
+  /// So many different answers in a row are asked about at once.
+  private static let mostChanges = 4
   /// An answer that takes longer does not count.
   private static let answerValidity = Duration.seconds(10)
   /// How long an answer of a provider shows that the line is up.
@@ -272,8 +282,12 @@ package struct UplinkPort: Sendable, Codable {
     if seen == mapping {
       // What was asked before somebody saw something else does not speak against that.
       if candidate.map({ sentAt >= $0.at }) ?? true { agreed(from, now: now, into: &actions) }
-    } else if mapping == nil || candidate?.endpoint == seen && isConfirmed(by: from, now: now) {
+    } else if mapping == nil {
       adopt(seen, from, now: now, into: &actions)
+    } else if let candidate, candidate.isSame(as: seen, by: from, known: mapping), isConfirmed(by: from, now: now) {
+      // Where each destination has another port, that of the server which is asked is kept open.
+      let isAsked = servers[current] == from
+      adopt(isAsked ? seen : candidate.endpoint, isAsked ? from : candidate.server, now: now, into: &actions)
     } else {
       doubt(seen, from, now: now, random: &random, into: &actions)
     }
@@ -352,16 +366,24 @@ package struct UplinkPort: Sendable, Codable {
     _ seen: Endpoint, _ server: Endpoint, now: MonotonicInstant, random: inout RandomSource,
     into actions: inout [Action]
   ) {
-    if candidate?.endpoint == seen, candidate?.server == server {
+    if let candidate, timers.isSet(.judge), server != candidate.server, server != mappingServer {
+      // Who is asked for what he sees has spoken against both; the judgement is near, and he is heard again after it.
+      return
+    }
+    if let known = candidate, known.server == server, known.isSame(as: seen, by: server, known: mapping) {
+      candidate?.endpoint = seen
       candidate?.answers += 1
       // The other one has been asked, and has until the judgement.
       if timers.isSet(.judge) { return }
     } else {
-      candidate = Candidate(endpoint: seen, server: server, at: now)
+      let changes = candidate.map { $0.changes + 1 } ?? 0
+      candidate = Candidate(endpoint: seen, server: server, at: now, changes: changes)
     }
+    // Who says something else each time is asked again when it is his turn.
+    guard let candidate, candidate.changes < Self.mostChanges else { return }
     if let defender = defender(against: server) {
       let isLate = isWitnessSilent(now: now)
-      candidate?.isDefenceRepeated = isLate
+      self.candidate?.isDefenceRepeated = isLate
       send(to: defender, now: now, random: &random, into: &actions)
       timers.set(.judge, at: now + (isLate ? Self.lateDefence : Self.defence))
     }

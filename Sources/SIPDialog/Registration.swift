@@ -175,10 +175,13 @@ public struct Registration: Sendable, Codable {
 
   /// Our address as a challenge shows it that is about to be taken: the REGISTER with credentials names it, and nothing is
   /// sent for its sake alone.
-  public mutating func contactLearned(_ contact: SIPURI) {
-    guard contact != self.contact, case .binding = phase else { return }
+  ///
+  /// - Returns: whether such a REGISTER is out; where none is, or one that removes, nothing will name the contact.
+  public mutating func contactLearned(_ contact: SIPURI) -> Bool {
+    guard case .binding = phase else { return false }
     noteOld(self.contact, unless: contact)
     self.contact = contact
+    return true
   }
 
   /// The line was gone and is back: what went unanswered is sent anew, and the back-off starts from its beginning.

@@ -265,6 +265,26 @@ import Testing
     #expect(bench.port.currentServer == Self.first)
   }
 
+  /// A provider has shown the address, since no server answered; and now all of them see others, and never the same twice.
+  @Test(arguments: [false, true]) func serversThatContradictEachOtherAreNotAskedWithoutEnd(isSymmetric: Bool) {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(20, answering: [Self.first])
+    bench.run(10) { _ in nil }
+    var actions: [UplinkPort.Action] = []
+    bench.port.observed(Self.home, now: bench.now, random: &bench.random, into: &actions)
+    bench.port.observed(Endpoint(Self.home.address, port: 1), now: bench.now, random: &bench.random, into: &actions)
+    bench.take(actions)
+    let count = bench.sent.count
+    var port: UInt16 = 2000
+    bench.run(60) { request in
+      port += 1
+      if isSymmetric { return Endpoint(Self.moved.address, port: request.server == Self.first ? 5001 : 5002) }
+      return Endpoint(request.server == Self.first ? Self.moved.address : Self.elsewhere.address, port: port)
+    }
+    #expect(bench.sent.count - count < 80)
+    if isSymmetric { #expect(bench.port.mapping?.address == Self.moved.address) }
+  }
+
   @Test func restingPortsAreSilentAndWakeWithNothingKnown() {
     var bench = Bench()
     bench.run(5, answering: [Self.first])

@@ -31,7 +31,9 @@ import Testing
   }
 
   /// Quiet offices, of which many nights fit into a minute: those in which a promise was once broken, and another year.
-  @Test(arguments: [6024, 7066, 8037, 9038, 11049, 13036, 15055] + Array(101...173) as [UInt64])
+  @Test(
+    arguments: [6024, 7066, 8037, 9038, 11_049, 13_036, 15_055, 42_013, 46_033, 50_013, 69_043, 74_033, 106_002]
+      + Array(101...173) as [UInt64])
   func quietNights(seed: UInt64) {
     var plan = YearStretch.Plan()
     plan.callsPerDay = 5
