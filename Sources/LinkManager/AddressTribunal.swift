@@ -147,8 +147,14 @@ package struct AddressTribunal: Sendable, Codable {
   }
 
   /// The address may be another one now: what was said of the one before counts no more.
-  package mutating func addressChanging() {
-    testimonies = []
+  ///
+  /// - Parameters:
+  ///   - old: where that one is known, who has seen another one speaks of the present.
+  ///   - since: what was said from then on is of the present.
+  package mutating func addressChanging(from old: IPAddress? = nil, since: MonotonicInstant? = nil) {
+    testimonies.removeAll { testimony in
+      (old.map { testimony.sees == $0 } ?? true) && (since.map { testimony.at < $0 } ?? true)
+    }
     cases.removeAll { !$0.isTold && $0.judgement.cause != .sipALG }
     for index in cases.indices { cases[index].refutedSince = nil }
     if cases.isEmpty { nextDeadline = nil }
@@ -166,6 +172,12 @@ package struct AddressTribunal: Sendable, Codable {
     for judgement in found {
       guard let index = cases.firstIndex(where: { $0.judgement.cause == judgement.cause }) else {
         cases.append(Case(judgement: judgement, since: now))
+        continue
+      }
+      if cases[index].isTold, cases[index].judgement.suspect != judgement.suspect {
+        // It is another one now who is wrong.
+        news.append(.ended(cases[index].judgement))
+        cases[index] = Case(judgement: judgement, since: now)
         continue
       }
       if !cases[index].isTold { cases[index].judgement = judgement }

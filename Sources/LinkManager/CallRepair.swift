@@ -43,6 +43,9 @@ package struct CallRepair: Sendable, Equatable {
   private static let firstBackOff = Duration.milliseconds(500)
   private static let longestBackOff = Duration.seconds(8)
 
+  /// So many times a far side that may not have got our 2xx may say that it knows no such call.
+  private static let mostBeforeACK = 2
+
   private enum Meaning { case later, refusal, noSuchCall }
 
   /// RFC 5057 §5.1 says which responses end a dialog; a row that comes first counts.
@@ -59,6 +62,8 @@ package struct CallRepair: Sendable, Equatable {
   /// When the first request of this change left.
   private var offeredAt: MonotonicInstant?
   private var attempts = 0
+  /// The last request left while our 2xx had no ACK: a far side that has not got that one knows no such call, yet.
+  private var isBeforeACK = false
   /// Whether anything was tried since the change.
   package var hasOffered: Bool { offeredAt != nil }
 
@@ -98,7 +103,8 @@ package struct CallRepair: Sendable, Equatable {
     state == .waiting && now - startedAt >= Self.waitingLimit
   }
 
-  package mutating func offered(now: MonotonicInstant) {
+  package mutating func offered(now: MonotonicInstant, beforeACK: Bool = false) {
+    isBeforeACK = beforeACK
     offeredAt = offeredAt ?? now
     attempts += 1
     state = .offering(until: now + Self.answerTime)
@@ -113,7 +119,9 @@ package struct CallRepair: Sendable, Equatable {
     random: inout RandomSource
   ) -> Outcome {
     if (200..<300).contains(status) { return .moved }
-    switch Self.meanings.first(where: { $0.statuses.contains(status) })?.meaning ?? .refusal {
+    var meaning = Self.meanings.first { $0.statuses.contains(status) }?.meaning ?? .refusal
+    if isBeforeACK, meaning == .noSuchCall, attempts <= Self.mostBeforeACK { meaning = .later }
+    switch meaning {
     case .noSuchCall: return .gone
     case .refusal:
       state = .watching(packets: packets, status: status, until: now + Self.watchTime)

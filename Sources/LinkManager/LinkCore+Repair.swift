@@ -266,7 +266,7 @@ extension LinkCore {
     let id = leg.id
     guard var dialog = leg.dialog else { return }
     withLeg(id) {
-      $0.repair?.offered(now: now)
+      $0.repair?.offered(now: now, beforeACK: leg.serverTransaction != nil)
       // RFC 3264 §8: each changed description has a version of its own; one that is offered anew counts as changed.
       $0.sentDescription = nil
       $0.sessionVersion += 1
@@ -353,7 +353,10 @@ extension LinkCore {
     setRepairTimer(id)
     switch outcome {
     case .moved: finishRepair(id, now: now, into: &actions)
-    case .again: runHeldOffer(id, now: now, into: &actions)
+    case .again:
+      // What it does not know of it is told once more.
+      if status == 481, let leg = self.leg(id), leg.isAnswerSent { renewAnswer(leg, now: now, into: &actions) }
+      runHeldOffer(id, now: now, into: &actions)
     case .refused:
       actions.append(.log(.warning, "call \(name(id)): the provider refuses the new address (\(status))"))
       runHeldOffer(id, now: now, into: &actions)

@@ -94,7 +94,7 @@ extension LinkCore {
   }
 
   /// Our 2xx once more, with the new addresses: for a far side that never got the first.
-  private mutating func renewAnswer(_ leg: Leg, now: MonotonicInstant, into actions: inout [LinkAction]) {
+  mutating func renewAnswer(_ leg: Leg, now: MonotonicInstant, into actions: inout [LinkAction]) {
     let id = leg.id
     withLeg(id) { $0.answerRenewedAt = now }
     timers.set(.repair(id), at: now + Self.ackPatience)

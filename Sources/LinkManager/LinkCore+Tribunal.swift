@@ -90,8 +90,10 @@ extension LinkCore {
   }
 
   /// The address may be changing: what was said of it is of the past.
-  mutating func witnessesAreVoid(_ uplink: Int, now: MonotonicInstant) {
-    uplinks[uplink].tribunal.addressChanging()
+  mutating func witnessesAreVoid(
+    _ uplink: Int, from old: IPAddress? = nil, since: MonotonicInstant? = nil, now: MonotonicInstant
+  ) {
+    uplinks[uplink].tribunal.addressChanging(from: old?.unmapped, since: since)
     if uplinks[uplink].round != nil { uplinks[uplink].round = WitnessRound(deadline: now + Self.firstRound) }
     setTribunalTimer(uplink)
   }

@@ -73,11 +73,10 @@ extension LinkCore {
         serversDisagree(uplink, found, now: now, into: &actions)
         // Those that have just asked the other one are told another address than this port.
         tellMediaPlan(of: index, into: &actions)
-      case .lineLost(let since):
-        witnessesAreVoid(uplink, now: now)
-        lineLost(uplink, index, since: since, now: now, into: &actions)
+      case .lineLost(let since): lineLost(uplink, index, since: since, now: now, into: &actions)
       case .lineReturned(let lost, let back):
-        witnessesAreVoid(uplink, now: now)
+        // One answer that stays away changes no address.
+        if back - lost >= .seconds(1) { witnessesAreVoid(uplink, since: back, now: now) }
         doubtRouterAddress(uplink, now: now, into: &actions)
         lineReturned(uplink, lost: lost, at: back, now: now, into: &actions)
       case .serversSilent:
@@ -120,7 +119,7 @@ extension LinkCore {
     addressSeen(endpoint.address, uplink: uplink, now: now, into: &actions)
     forwardMoved(uplink, endpoint, now: now)
     if let before {
-      if before.address != endpoint.address { witnessesAreVoid(uplink, now: now) }
+      if before.address != endpoint.address { witnessesAreVoid(uplink, from: before.address, now: now) }
       counters.addressChanges.count(name)
       uplinks[uplink].lastChangeAt = wallTime(now)
       uplinks[uplink].troubleAt = now
@@ -131,6 +130,8 @@ extension LinkCore {
       if uplinks[uplink].previousAddresses.count > 16 { uplinks[uplink].previousAddresses.removeLast() }
       actions.append(.log(.notice, "uplink \(name): the public address has changed; moving every trunk"))
     } else {
+      // A port that took another one's place may have come up with another address.
+      witnessesAreVoid(uplink, since: now, now: now)
       actions.append(.log(.info, "uplink \(name): the public address is known"))
     }
     for index in trunks.indices {

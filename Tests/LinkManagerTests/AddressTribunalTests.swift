@@ -159,6 +159,32 @@ import Testing
     #expect(court.news == ["lyingServer", "-lyingServer"])
   }
 
+  @Test func anotherServerThatLiesIsNamedToo() {
+    var court = Court()
+    func hear(_ first: IPAddress, _ second: IPAddress) {
+      for _ in 0..<3 {
+        for (witness, address) in [(Self.first, first), (Self.second, second), (Self.provider, Self.home)] {
+          court.hear(witness, address)
+        }
+        court.wait(6)
+      }
+    }
+    hear(Self.other, Self.home)
+    #expect(court.news == ["lyingServer"])
+    hear(Self.home, Self.other)
+    #expect(court.news == ["lyingServer", "-lyingServer", "lyingServer"])
+    #expect(court.tribunal.open.map(\.suspect) == [Self.second])
+  }
+
+  /// What was said of the address before counts no more, and what was said of another one does.
+  @Test func whoHasSeenTheNewAddressIsStillHeard() {
+    var court = Court()
+    court.hear(Self.first, Self.home)
+    court.hear(Self.second, Self.other)
+    court.tribunal.addressChanging(from: Self.home)
+    #expect(court.tribunal.testimonies.map(\.witness) == [Self.second])
+  }
+
   @Test func oneDisagreementIsNotToldAsAnotherWhileSomebodyIsSilent() {
     var court = Court()
     let all = [(Self.first, Self.other), (Self.second, Self.home), (Self.provider, Self.home)]

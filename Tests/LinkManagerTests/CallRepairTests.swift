@@ -20,6 +20,22 @@ import Testing
     #expect(answered(&repair, status, at: Self.start) == outcome)
   }
 
+  /// Our 2xx may not have got there: that the far side knows no such call counts at the third time.
+  @Test func anEndThatMayNotHaveGotOurAnswerIsAskedAgain() {
+    var repair = CallRepair(now: Self.start)
+    var now = Self.start
+    for outcome in [CallRepair.Outcome.again, .again, .gone] {
+      repair.offered(now: now, beforeACK: true)
+      #expect(answered(&repair, 481, at: now) == outcome)
+      now = repair.nextDeadline ?? now
+    }
+    repair = CallRepair(now: Self.start)
+    repair.offered(now: Self.start, beforeACK: true)
+    #expect(answered(&repair, 481, at: Self.start) == .again)
+    repair.offered(now: Self.start + .seconds(1))
+    #expect(answered(&repair, 481, at: Self.start + .seconds(1)) == .gone)
+  }
+
   @Test(arguments: [408, 491, 500]) func laterIsMetForNinetySecondsAndNotBeyond(status: Int) {
     var repair = CallRepair(now: Self.start)
     var now = Self.start
