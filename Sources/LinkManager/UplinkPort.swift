@@ -286,7 +286,7 @@ package struct UplinkPort: Sendable, Codable {
       adopt(seen, from, now: now, into: &actions)
     } else if let candidate, candidate.isSame(as: seen, by: from, known: mapping), isConfirmed(by: from, now: now) {
       // Where each destination has another port, that of the server which is asked is kept open.
-      let isAsked = servers[current] == from
+      let isAsked = servers.indices.contains(current) && servers[current] == from
       adopt(isAsked ? seen : candidate.endpoint, isAsked ? from : candidate.server, now: now, into: &actions)
     } else {
       doubt(seen, from, now: now, random: &random, into: &actions)

@@ -285,6 +285,21 @@ import Testing
     if isSymmetric { #expect(bench.port.mapping?.address == Self.moved.address) }
   }
 
+  /// The servers are taken out of the configuration while answers of theirs are on their way.
+  @Test func answersOfServersThatAreGoneAreMet() {
+    var bench = Bench(servers: [Self.first, Self.second])
+    bench.run(20, answering: [Self.first])
+    var actions: [UplinkPort.Action] = []
+    bench.port.changeAnnounced(now: bench.now, random: &bench.random, into: &actions)
+    bench.port.changeAnnounced(now: bench.now, random: &bench.random, into: &actions)
+    bench.take(actions)
+    let open = bench.sent.suffix(2)
+    actions = []
+    bench.port.serversChanged([], now: bench.now, random: &bench.random, into: &actions)
+    for request in open { bench.answer(request.id, from: request.server, seen: Self.moved) }
+    #expect(bench.port.currentServer == nil)
+  }
+
   @Test func restingPortsAreSilentAndWakeWithNothingKnown() {
     var bench = Bench()
     bench.run(5, answering: [Self.first])

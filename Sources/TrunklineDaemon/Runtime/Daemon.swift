@@ -83,8 +83,6 @@ public struct Daemon: Sendable {
     }
     notify.store.withLock { $0 = store }
     await store.open()
-    let torn = await store.endTornCalls()
-    if torn > 0 { logger.notice("\(torn) calls were up when the last run ended without a word") }
     var random = SystemRandom.source()
     let machine = await store.machine(or: random.hexDigits(32))
     let link = embedded == nil ? linkConfiguration(configuration.link, machine: machine) : configuration.link
@@ -121,6 +119,9 @@ public struct Daemon: Sendable {
       do { try file.write() } catch {
         logger.warning("the file that trunkline status reads cannot be written: \(error)")
       }
+      // Its ports are ours, too: nobody who still lives has calls in this store.
+      let torn = await store.endTornCalls()
+      if torn > 0 { logger.notice("\(torn) calls were up when the last run ended without a word") }
       await Self.recall(store, of: link, for: host)
       ready(file.url, token, file.url + gate.makeLink())
     }
