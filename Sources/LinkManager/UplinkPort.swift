@@ -5,7 +5,8 @@ package import STUN
 ///
 /// A Binding request leaves the port when nothing but keepalives left it for `keepalive`. When one goes unanswered, or SIP
 /// does, the port is *suspect*: it probes every 250 ms for a minute and every second after that, server after server,
-/// until an answer comes. The first address found is believed; a different one is believed when a second answer agrees.
+/// until an answer comes. The first address found is believed; a different one is believed when a second answer agrees, and a
+/// server that could speak against it had its time.
 package struct UplinkPort: Sendable, Codable {
   package enum Action: Sendable, Equatable {
     case send([UInt8], to: Endpoint)

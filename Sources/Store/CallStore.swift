@@ -46,6 +46,7 @@ public actor CallStore {
   private var isInTrouble = false
   /// Calls that were answered and are not over.
   private var answered: Set<String> = []
+  /// Signs of life while a call was up.
   private var beats = 0
 
   /// - Parameters:
@@ -100,7 +101,7 @@ public actor CallStore {
     await write()
   }
 
-  /// A sign of life, `now` in RFC 3339; written while a call is up, every 15 s.
+  /// A sign of life, `now` in RFC 3339, which is to be given every 5 s: each third is written while a call is up.
   public func noteAlive(at now: String) async {
     takeIn()
     guard !answered.isEmpty else { return }
